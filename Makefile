@@ -1,0 +1,64 @@
+# Two commands for a newcomer: `make quickstart` and `make test`. Python >= 3.11, git and make are enough.
+# The environment is $(VENV); its stamps say what is installed, so that a second make installs nothing.
+
+VENV ?= .venv
+PYTHON ?= python3
+UV_VERSION ?= 0.13.9
+PYTEST_ARGS ?=
+DEMO = --repeats 3 --set training.adam.steps=3000 --set procedures.warm.steps=500
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test check demo-iris docs lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.runtime ## make .venv with exactly the locked versions and this project, editable
+
+quickstart: $(VENV)/.runtime ## install, run the quickstart study, write its report
+	$(BIN)/fragility run quickstart
+	$(BIN)/fragility report quickstart
+
+test: $(VENV)/.dev ## install the test tools too and run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## formatting, lint, strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+demo-iris: $(VENV)/.runtime ## the paper's Iris depth study with few repeats and steps, and its report
+	$(BIN)/fragility run epifano-2023/iris-depth $(DEMO)
+	$(BIN)/fragility report iris-depth
+
+docs: $(VENV)/.runtime ## write docs/tables.md from the store's own documentation
+	$(BIN)/python -c 'from fragility.store.documentation import markdown; print(markdown(), end="")' > docs/tables.md
+
+lock: ## bring the lock files in step with pyproject.toml
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==$(UV_VERSION); }
+	@$(LOCK) pyproject.toml --group build -o requirements.lock
+	@$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+
+LOCK = .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+
+clean: ## remove the environment, caches and builds; results/ stays
+	rm -rf .venv .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find fragility tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip itself comes from `python -m venv`; run again over an environment that lacks it.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'fragility needs Python 3.11 or newer. Name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/pip
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

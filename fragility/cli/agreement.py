@@ -1,0 +1,95 @@
+"""The table that ends a run: how well scores agree with retraining, one line an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fragility.cli import text
+from fragility.report.statistics import t_half_width
+from fragility.store import queries, report_queries
+
+SHOWN = 24
+Row = Mapping[str, Any]
+Arm = tuple[str, str, str]
+
+
+def agreement_table(root: Path, run_id: str) -> str:
+    """Returns the lines of a run's agreement table; empty when nothing has been measured.
+
+    Values are those of the report: medians over test points, averaged over the repeats of an arm,
+    in brackets the 95 % interval (over training points; over repeats where there are several).
+    """
+    with queries.connect(root, run_id) as connection:
+        agreements = _rows(connection, report_queries.AGREEMENT.sql)
+        targets = _rows(connection, report_queries.TARGETS.sql)
+    return render(agreements, targets)
+
+
+def render(agreements: Sequence[Row], targets: Sequence[Row]) -> str:
+    """Returns the table of already fetched rows."""
+    arms: dict[Arm, dict[str, Row]] = {}
+    for row in agreements:
+        arms.setdefault(_arm(row), {})[row["metric"]] = row
+    if not arms:
+        return ""
+    target = {_arm(row): _target(row) for row in targets}
+    header = ("arm", "estimator", "procedure", "Pearson", "Spearman", "slope", "ceiling", "target")
+    lines = [
+        (
+            *arm,
+            _estimate(metrics.get("pearson")),
+            _estimate(metrics.get("spearman")),
+            _value(metrics.get("slope"), "value"),
+            _value(metrics.get("pearson"), "ceiling"),
+            target.get(arm, ""),
+        )
+        for arm, metrics in arms.items()
+    ]
+    table = text.table(header, lines[:SHOWN], indent="  ")
+    more = len(lines) - SHOWN
+    return table if more <= 0 else f"{table}\n  and {text.plural(more, 'arm')} more in the report"
+
+
+def _rows(connection: Any, sql: str) -> list[Row]:
+    cursor = connection.execute(sql)
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, record, strict=True)) for record in cursor.fetchall()]
+
+
+def _arm(row: Row) -> Arm:
+    return (row["arm"], row["estimator"], row["procedure"])
+
+
+def _target(row: Row) -> str:
+    if row["mismatch"] is None:
+        return "same parameters"
+    return f"MISMATCH: score {row['score_parameters']}, truth {row['truth_parameters']}"
+
+
+def _estimate(row: Row | None) -> str:
+    if row is None or row["value"] is None:
+        return "-"
+    low, high = row["ci_low"], row["ci_high"]
+    if row["defined"] > 1:
+        half = t_half_width(row["deviation"], row["defined"])
+        low, high = row["value"] - half, row["value"] + half
+    interval = "" if low is None else f" [{_short(low)},{_short(high)}]"
+    return f"{_places(row['value'])}{interval}"
+
+
+def _value(row: Row | None, column: str) -> str:
+    return "-" if row is None or row[column] is None else _places(row[column])
+
+
+def _places(value: float) -> str:
+    """Returns two decimals, and near one as many as keep a value below 1 from reading as 1."""
+    if abs(value) >= 100 or 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
+    digits = next((n for n in (2, 3, 4, 5) if abs(value) < 1 - 0.5 * 10**-n), 2)
+    return f"{value:.{digits if abs(value) < 1 else 2}f}"
+
+
+def _short(value: float) -> str:
+    return _places(value).replace("0.", ".", 1) if 0 < abs(value) < 1 else _places(value)

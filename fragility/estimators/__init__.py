@@ -1,0 +1,5 @@
+"""The estimators: scores from a trained model, without retraining."""
+
+from fragility.estimators.base import ESTIMATORS as ESTIMATORS
+from fragility.estimators.base import Estimate as Estimate
+from fragility.estimators.base import Estimator as Estimator

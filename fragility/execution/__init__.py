@@ -1,0 +1,1 @@
+"""Walks a plan and writes what comes of it to the store."""

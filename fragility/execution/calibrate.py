@@ -1,0 +1,112 @@
+"""Predicts how long a plan takes, from a few steps of each of its stacks on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from fragility.execution.stacks import stack_problem
+from fragility.execution.workbench import Workbench
+from fragility.identity import digest
+from fragility.metrics.agreement import measure
+from fragility.plan.cost import steps
+from fragility.plan.tasks import Batch, PlannedCell, Task
+from fragility.training import Recorder, Training
+
+_TIMED_STEPS = 3
+_PROBE_STEPS = 200
+_EVALUATION_SECONDS = 5e-4
+
+
+def predict_seconds(bench: Workbench, batches: Iterable[Batch]) -> float:
+    """Returns the seconds that training stacks and measuring agreement will take, approximately.
+
+    Every shape of stack is run for a few steps from initial values. A training that stops at a
+    gradient norm is tried on one model; if that does not stop soon, the limit of steps is assumed.
+    """
+    timed: dict[str, float] = {}
+    total = 0.0
+    for batch in batches:
+        key = _shape(bench, batch)
+        if key not in timed:
+            timed[key] = _seconds(bench, batch)
+        total += timed[key]
+    return total
+
+
+def _shape(bench: Workbench, batch: Batch) -> str:
+    task = batch.tasks[0]
+    planned = bench.cell(task)
+    model, training = planned.cell.model.identity(), planned.cell.training.identity()
+    limits = sorted({steps(bench.plan, t) for t in batch.tasks})
+    return digest(
+        [
+            batch.kind,
+            planned.data_id,
+            model,
+            training,
+            list(limits),
+            len(batch.tasks),
+            task.procedure,
+        ]
+    )
+
+
+def _seconds(bench: Workbench, batch: Batch) -> float:
+    if batch.kind in ("train", "retrain"):
+        return _training_seconds(bench, batch)
+    if batch.kind == "measure" and batch.tasks[0].estimator is not None:
+        return sum(_agreement_seconds(bench, task) for task in batch.tasks[:1]) * len(batch.tasks)
+    return 0.0
+
+
+def _training_seconds(bench: Workbench, batch: Batch) -> float:
+    cells = [bench.cell(task) for task in batch.tasks]
+    trainings = [_training(bench, task) for task in batch.tasks]
+    started = perf_counter()
+    _fit(bench, cells, [t.limited(_TIMED_STEPS, None) for t in trainings])
+    # One evaluation at the start is not a step.
+    a_step = (perf_counter() - started) / (_TIMED_STEPS + 1)
+    longest = max(trainings, key=lambda training: training.steps)
+    return a_step * _expected_steps(bench, cells[0], longest) + _EVALUATION_SECONDS * len(cells)
+
+
+def _training(bench: Workbench, task: Task) -> Training:
+    cell = bench.cell(task).cell
+    if task.procedure is None:
+        return cell.training
+    return cell.procedures[task.procedure].retraining(cell.training)
+
+
+def _expected_steps(bench: Workbench, planned: PlannedCell, training: Training) -> int:
+    if training.gradient_norm is None or training.steps <= _PROBE_STEPS:
+        return training.steps
+    converged, taken = _fit(bench, [planned], [training.limited(_PROBE_STEPS, None)])
+    return taken if converged else training.steps
+
+
+def _fit(bench: Workbench, cells: list[PlannedCell], trainings: list[Training]) -> tuple[bool, int]:
+    """Trains a stack from one initial value; returns whether and when its first model stopped."""
+    layout = bench.network(cells[0]).layout
+    n = cells[0].facts.n_train
+    problem = stack_problem(
+        bench, cells, layout, [{} for _ in cells], [np.full(n, 1 / n) for _ in cells]
+    )
+    start = layout.flatten(bench.initial(cells[0], 0)).expand(len(cells), -1)
+    fit = trainings[0].fit(trainings, problem, start, Recorder())
+    return bool(fit.converged[0]), int(fit.steps[0])
+
+
+def _agreement_seconds(bench: Workbench, task: Task) -> float:
+    planned = bench.cell(task)
+    procedure = planned.cell.procedures[str(task.procedure)]
+    points = len(procedure.train_points.slots(planned.facts.n_train))
+    tests = len(procedure.test_points.slots(planned.facts.n_test))
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 1, points, generator=generator, dtype=torch.float64).numpy()
+    started = perf_counter()
+    measure(values[0], values[1:], planned.cell.metrics, seed=0)
+    return (perf_counter() - started) * tests

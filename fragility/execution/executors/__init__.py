@@ -1,0 +1,23 @@
+"""The executors: where batches are worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from fragility.execution.outcome import Outcome
+from fragility.plan.tasks import Batch
+
+Work = Callable[[Batch], tuple[Outcome, float]]
+"""Works on one batch; returns what came of it and the seconds it took."""
+
+
+class Executor(Protocol):
+    """Works on batches, which it may take in any order that keeps inputs before what needs them.
+
+    Batches come one at a time, when those before them are committed; an executor yields outcomes
+    to the driver, which alone writes to the store.
+    """
+
+    def run(self, batches: Iterable[Batch], work: Work) -> Iterator[tuple[Outcome, float]]:
+        """Yields the outcome of each batch."""

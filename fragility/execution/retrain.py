@@ -1,0 +1,135 @@
+"""Retrains the models of a batch, each without its removed point, as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fragility.execution.outcome import Outcome
+from fragility.execution.stacks import record_training, stack_problem
+from fragility.execution.workbench import Workbench
+from fragility.numerics.stack import StackProblem
+from fragility.plan.compile import initialization_seed
+from fragility.plan.tasks import Batch, PlannedCell, Task
+from fragility.procedures import Procedure
+from fragility.training import Recorder
+
+_PLACEBO = -1
+
+
+def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
+    """Returns the removed point of every retraining, and every test example's loss after it."""
+    outcome = Outcome(batch)
+    cells = [bench.cell(task) for task in batch.tasks]
+    procedures = [_procedure(bench, task) for task in batch.tasks]
+    removed = _removed(batch, bench)
+    network = bench.network(cells[0])
+    layout = network.select(procedures[0].parameters)
+    base_of = lru_cache(maxsize=None)(lambda train_id: bench.parameters(by_train_id[train_id]))
+    by_train_id = {planned.train_id: planned for planned in cells}
+    bases = [base_of(planned.train_id) for planned in cells]
+    frozen = [{n: p for n, p in base.items() if n not in layout.names} for base in bases]
+    weights = [
+        procedure.weights(planned.facts.n_train, None if point == _PLACEBO else point)
+        for procedure, planned, point in zip(procedures, cells, removed, strict=True)
+    ]
+    problem = stack_problem(bench, cells, layout, frozen, weights)
+    start = torch.stack(
+        [
+            layout.flatten(_start(bench, *place))
+            for place in zip(batch.tasks, cells, procedures, bases, strict=True)
+        ]
+    )
+    trainings = [p.retraining(c.cell.training) for p, c in zip(procedures, cells, strict=True)]
+    recorder = _recorder(outcome, batch, bench, problem, progress)
+    fit = trainings[0].fit(trainings, problem, start, recorder)
+    test_losses = []
+    for position, (planned, point, base) in enumerate(zip(cells, removed, bases, strict=True)):
+        parameters = {**base, **layout.unflatten(fit.theta[position])}
+        moved = network.layout.flatten(parameters) - network.layout.flatten(base)
+        _, on_test = record_training(
+            outcome,
+            bench,
+            planned,
+            position,
+            fit,
+            parameters,
+            role="placebo" if point == _PLACEBO else "retraining",
+            removed=None if point == _PLACEBO else str(point),
+            distance=float(moved.norm()),
+            artifact=None,
+        )
+        test_losses.append(on_test)
+    outcome.arrays = {"test_loss": np.stack(test_losses), "removed": np.array(removed)}
+    return outcome
+
+
+def _procedure(bench: Workbench, task: Task) -> Procedure:
+    return bench.cell(task).cell.procedures[str(task.procedure)]
+
+
+def _removed(batch: Batch, bench: Workbench) -> list[int]:
+    """Returns the training point that each task removes, -1 for a placebo."""
+    chosen: dict[tuple[int, str | None], list[int]] = {}
+    removed = []
+    for task in batch.tasks:
+        place = (task.cell, task.procedure)
+        if place not in chosen:
+            points = bench.train_points(bench.cell(task), _procedure(bench, task), task).points
+            chosen[place] = points.tolist()
+        removed.append(_PLACEBO if task.slot is None else chosen[place][task.slot])
+    return removed
+
+
+def _start(
+    bench: Workbench,
+    task: Task,
+    planned: PlannedCell,
+    procedure: Procedure,
+    base: dict[str, Tensor],
+) -> dict[str, Tensor]:
+    if procedure.start == "warm":
+        return base
+    replicate = task.replicate or 0
+    return bench.initial(
+        planned, initialization_seed(planned.cell.seed, planned.cell.repeat, replicate)
+    )
+
+
+def _recorder(
+    outcome: Outcome,
+    batch: Batch,
+    bench: Workbench,
+    problem: StackProblem,
+    progress: Callable[[float], None],
+) -> Recorder:
+    every = _procedure(bench, batch.tasks[0]).record_every
+    if not every:
+        return Recorder(progress=progress)
+    points: list[list[int]] = [
+        bench.test_points(bench.cell(task), _procedure(bench, task)).points.tolist()
+        for task in batch.tasks
+    ]
+    first = bench.cell(batch.tasks[0])
+    tensors = bench.examples(first, first.cell.training.torch_dtype)
+
+    def observe(step: int, theta: Tensor, models: Tensor, data_loss: Tensor) -> None:
+        with torch.no_grad():
+            outputs = problem.select(models).outputs(theta, tensors.test_inputs)
+            losses = problem.loss.per_example(outputs, tensors.test_targets).double().cpu()
+        for row, position in enumerate(models.tolist()):
+            chosen = points[position]
+            outcome.add(
+                "trajectory_facts",
+                position,
+                test_point=chosen,
+                step=step,
+                value=losses[row, chosen].tolist(),
+                train_loss=float(data_loss[row]),
+            )
+
+    return Recorder(every=every, observe=observe, progress=progress)

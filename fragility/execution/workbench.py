@@ -1,0 +1,136 @@
+"""What the work on a batch needs: the plan's cells as tensors and trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fragility.identity import derive_seed
+from fragility.numerics.losses import Loss, loss_for
+from fragility.numerics.network import Network
+from fragility.numerics.trained import TrainedModel
+from fragility.plan.catalog import Catalog
+from fragility.plan.tasks import Plan, PlannedCell, Task
+from fragility.procedures import Procedure
+from fragility.selectors import Candidates, Selector
+from fragility.store import Store
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """The examples of a dataset on a device."""
+
+    inputs: Tensor
+    targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The points that a selector chose, and the value each was chosen by (NaN where none)."""
+
+    points: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class Workbench:
+    """Reads inputs of tasks from the store and the data, and keeps what several tasks share."""
+
+    def __init__(self, plan: Plan, catalog: Catalog, store: Store, device: torch.device) -> None:
+        self.plan, self.catalog, self.store, self.device = plan, catalog, store, device
+        self._tensors: dict[tuple[str, torch.dtype], Tensors] = {}
+
+    def cell(self, task: Task) -> PlannedCell:
+        """Returns the cell that a task stands in."""
+        return self.plan.cells[task.cell]
+
+    def network(self, planned: PlannedCell) -> Network:
+        """Returns the cell's architecture."""
+        facts = planned.facts
+        return planned.cell.model.network(facts.input_shape, facts.outputs)
+
+    def loss(self, planned: PlannedCell) -> Loss:
+        """Returns the loss that the dataset's task implies."""
+        return loss_for(planned.facts.task)
+
+    def examples(self, planned: PlannedCell, dtype: torch.dtype) -> Tensors:
+        """Returns the examples in a floating precision."""
+        key = (planned.data_id, dtype)
+        if key not in self._tensors:
+            self._tensors[key] = self._load(planned, dtype)
+        return self._tensors[key]
+
+    def _load(self, planned: PlannedCell, dtype: torch.dtype) -> Tensors:
+        data = self.catalog.data(planned.cell.dataset, planned.cell.seed)
+
+        def tensor(array: NDArray[np.generic]) -> Tensor:
+            value = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            return value.to(dtype) if value.is_floating_point() else value
+
+        return Tensors(
+            tensor(data.train.inputs),
+            tensor(data.train.targets),
+            tensor(data.test.inputs),
+            tensor(data.test.targets),
+        )
+
+    def parameters(self, planned: PlannedCell) -> dict[str, Tensor]:
+        """Returns the parameters of the cell's base model, in the precision it was trained in."""
+        arrays = self.store.read_model(planned.train_id)
+        return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
+
+    def trained(self, planned: PlannedCell) -> TrainedModel:
+        """Returns the cell's base model with its examples."""
+        network = self.network(planned)
+        tensors = self.examples(planned, planned.cell.training.torch_dtype)
+        return TrainedModel(
+            network=network,
+            loss=self.loss(planned),
+            decay=planned.cell.regularization.decay(network.layout),
+            parameters=self.parameters(planned),
+            inputs=tensors.inputs,
+            targets=tensors.targets,
+            test_inputs=tensors.test_inputs,
+            test_targets=tensors.test_targets,
+        )
+
+    def initial(self, planned: PlannedCell, seed: int) -> dict[str, Tensor]:
+        """Returns the initial parameters of a seed."""
+        facts, cell = planned.facts, planned.cell
+        values = cell.model.initial(
+            facts.input_shape, facts.outputs, seed, cell.training.torch_dtype
+        )
+        return {name: value.to(self.device) for name, value in values.items()}
+
+    def test_points(self, planned: PlannedCell, procedure: Procedure) -> Chosen:
+        """Returns the test points that a procedure measures on."""
+        return self._choose(planned, procedure.test_points, "test", None)
+
+    def train_points(self, planned: PlannedCell, procedure: Procedure, task: Task) -> Chosen:
+        """Returns the training points that a procedure removes; `task` names the scores to use."""
+        scores = None
+        if procedure.train_points.needs == "scores":
+            scores = self.store.arrays(task.inputs[1], "scores")["scores"]
+        return self._choose(planned, procedure.train_points, "train", scores)
+
+    def _choose(
+        self,
+        planned: PlannedCell,
+        selector: Selector,
+        split: str,
+        scores: NDArray[np.floating] | None,
+    ) -> Chosen:
+        losses = self.base_losses(planned)[f"{split}_loss"]
+        seed = derive_seed(planned.cell.seed, f"{split}_points")
+        points, values = selector.choose(Candidates(losses, scores, seed))
+        return Chosen(points, values)
+
+    def base_losses(self, planned: PlannedCell) -> Mapping[str, NDArray[np.float64]]:
+        """Returns the base model's `train_loss` and `test_loss` of every example."""
+        return self.store.arrays(planned.train_id, "train_loss", "test_loss")

@@ -1,0 +1,7 @@
+"""How scores and effects are compared: metrics, their intervals and their ceilings."""
+
+from fragility.metrics.agreement import Agreement, Summary, measure
+from fragility.metrics.base import METRICS, Metric
+from fragility.metrics.reliability import reliability
+
+__all__ = ["METRICS", "Agreement", "Metric", "Summary", "measure", "reliability"]

@@ -1,0 +1,46 @@
+"""Spearman's rank correlation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from fragility.metrics._ranks import columns_of, midranks, normalized, ties
+from fragility.metrics.base import Array, Metric, Statistic
+
+
+class Spearman(Metric):
+    """Correlation of the ranks of scores and effects, -1 to 1, ties at their midrank.
+
+    It asks whether scores put examples in the right order, whatever their size; it cannot see that
+    the large effects are right and the many small ones are noise.
+
+    Valid when: both scores and effects vary.
+    Cost: n additions a draw, after one sort.
+    Reference: C. Spearman, Am. J. Psychol. 15 (1904) 72-101.
+    """
+
+    kind: Literal["spearman"] = "spearman"
+
+    def statistic(self, scores: Array, effects: Array) -> Statistic:
+        """Return the rank correlation as a function of the weights."""
+        x, y = ties(scores), ties(effects)
+
+        def correlation(weights: Array) -> Array:
+            columns = columns_of(weights)
+            total = columns.sum(axis=0)
+            groups_x, groups_y = x.weights(columns), y.weights(columns)
+            product = midranks(groups_x, total).take(x.group, axis=0)
+            product *= midranks(groups_y, total).take(y.group, axis=0)
+            covariance = 12 * np.einsum("nd,nd->d", columns, product)
+            cube = total**3
+            spread_x = cube - np.einsum("nd,nd,nd->d", groups_x, groups_x, groups_x)
+            spread_y = cube - np.einsum("nd,nd,nd->d", groups_y, groups_y, groups_y)
+            return normalized(covariance, spread_x, spread_y, cube)
+
+        return correlation
+
+    def ceiling(self, reliability: float) -> float | None:
+        """Return Pearson's ceiling, which for normal effects is at most 0.02 too high."""
+        return float(np.sqrt(reliability))

@@ -1,0 +1,51 @@
+"""What a model is: an architecture for a given input shape and number of outputs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from fragility.method import Method, Room
+from fragility.numerics.network import Network
+
+
+class Model(Method):
+    """An architecture; its values come from a seed."""
+
+    @abstractmethod
+    def build(self, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """Returns the module, initialized by torch's global generator."""
+
+    @property
+    def convex(self) -> bool:
+        """Whether the mean loss is convex in the parameters."""
+        return False
+
+    def network(self, input_shape: tuple[int, ...], outputs: int) -> Network:
+        """Returns the architecture without values."""
+        return _network(self, input_shape, outputs)
+
+    def initial(
+        self, input_shape: tuple[int, ...], outputs: int, seed: int, dtype: torch.dtype
+    ) -> dict[str, Tensor]:
+        """Returns the initial parameters of one seed, drawn in float32 and then converted.
+
+        Drawing in float32 gives studies in float32 and float64 the same initial values. The
+        caller's random state is left as it was.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self.build(input_shape, outputs)
+        return {name: p.detach().to(dtype) for name, p in module.named_parameters()}
+
+
+@lru_cache(maxsize=256)
+def _network(model: Model, input_shape: tuple[int, ...], outputs: int) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        return Network(model.build(input_shape, outputs).eval())
+
+
+MODELS: Room[Model] = Room("models", Model, "fragility.models")

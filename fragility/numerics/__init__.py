@@ -1,0 +1,1 @@
+"""Pure torch functions that know nothing of studies."""

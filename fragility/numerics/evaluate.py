@@ -1,0 +1,23 @@
+"""The losses of a model's examples: the one code path on both sides of every effect."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fragility.numerics.losses import Loss
+from fragility.numerics.network import Network
+from fragility.numerics.trained import Parameters
+
+
+@torch.no_grad()
+def evaluate(
+    network: Network, loss: Loss, parameters: Parameters, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Returns the loss of each example (n,) and the outputs (n, k) of one model.
+
+    One model at a time, whatever stack it was trained in: the numbers depend on the parameters
+    alone, so that a retraining of zero steps has an effect of exactly zero.
+    """
+    outputs = network(parameters, inputs)
+    return loss.per_example(outputs, targets), outputs

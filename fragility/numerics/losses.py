@@ -1,0 +1,61 @@
+"""The losses, per example, with the curvature of each with respect to the model's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Returns -log softmax(outputs)[target], shape (..., n) for outputs (..., n, classes)."""
+    log_probabilities = torch.log_softmax(outputs, dim=-1)
+    index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+    return -log_probabilities.gather(-1, index).squeeze(-1)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Returns sum over outputs of (prediction - target)^2, without 1/2; shape (..., n)."""
+    return (outputs - targets).square().sum(dim=-1)
+
+
+def _cross_entropy_curvature(outputs: Tensor) -> Tensor:
+    p = torch.softmax(outputs, dim=-1)
+    return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
+
+
+def _squared_error_curvature(outputs: Tensor) -> Tensor:
+    size = outputs.shape[-1]
+    eye = 2 * torch.eye(size, dtype=outputs.dtype, device=outputs.device)
+    return eye.expand(*outputs.shape[:-1], size, size)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its curvature.
+
+    `per_example(outputs (..., n, k), targets)` gives (..., n); `output_curvature(outputs)` gives
+    the Hessian of each example's loss in its outputs, (..., n, k, k).
+    """
+
+    name: str
+    per_example: Callable[[Tensor, Tensor], Tensor]
+    output_curvature: Callable[[Tensor], Tensor]
+
+
+CROSS_ENTROPY = Loss("cross_entropy", cross_entropy, _cross_entropy_curvature)
+SQUARED_ERROR = Loss("squared_error", squared_error, _squared_error_curvature)
+
+
+def loss_for(task: str) -> Loss:
+    """Returns cross-entropy for classification and squared error for regression."""
+    return CROSS_ENTROPY if task == "classification" else SQUARED_ERROR
+
+
+def accuracy(outputs: Tensor, targets: Tensor, task: str) -> float | None:
+    """Returns the share of right classes, or None for regression."""
+    if task != "classification":
+        return None
+    return float((outputs.argmax(dim=-1) == targets).double().mean())

@@ -1,0 +1,89 @@
+"""Many models of one architecture as one problem: a stack with a leading model axis.
+
+The models of a stack share the network and the examples; each has parameters, example weights and
+L2 strengths of its own. They do not interact: the gradient of the sum of their objectives is the
+stack of their gradients, so one backward pass serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from fragility.numerics.losses import Loss
+from fragility.numerics.network import Layout, Network
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Objective (K,), its weighted mean loss without penalty (K,), and its gradient (K, P)."""
+
+    objective: Tensor
+    data_loss: Tensor
+    gradient: Tensor
+
+    def where(self, mask: Tensor, other: Evaluation) -> Evaluation:
+        """Returns this evaluation for the models in `mask` (K,), `other` for the rest."""
+        return Evaluation(
+            torch.where(mask, self.objective, other.objective),
+            torch.where(mask, self.data_loss, other.data_loss),
+            torch.where(mask.unsqueeze(1), self.gradient, other.gradient),
+        )
+
+    def select(self, index: Tensor) -> Evaluation:
+        """Returns the evaluation of some of the models."""
+        return Evaluation(self.objective[index], self.data_loss[index], self.gradient[index])
+
+
+@dataclass(frozen=True)
+class StackProblem:
+    """The objectives J_k(theta) = sum_i w_ki l(z_i, theta) + 1/2 sum_p d_kp theta_p^2 of K models.
+
+    `weights` (K, n) already hold the factor of the mean: 1/n for an example that counts, 0 for one
+    that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
+    `frozen` parameters have a leading model axis and take no part in training.
+    """
+
+    network: Network
+    loss: Loss
+    layout: Layout
+    frozen: Mapping[str, Tensor]
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+    decay: Tensor
+
+    @property
+    def models(self) -> int:
+        """Number of models in the stack."""
+        return self.weights.shape[0]
+
+    def outputs(self, theta: Tensor, inputs: Tensor) -> Tensor:
+        """Returns the outputs (K, n, k) of all models on the same inputs (n, ...)."""
+        stacked = {**self.layout.unflatten(theta), **self.frozen}
+        outputs: Tensor = vmap(self.network, in_dims=(0, None))(stacked, inputs)
+        return outputs
+
+    def evaluate(self, theta: Tensor) -> Evaluation:
+        """Returns objectives and gradients at theta (K, P); one forward and one backward pass."""
+        point = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            losses = self.loss.per_example(self.outputs(point, self.inputs), self.targets)
+            data_loss = (self.weights * losses).sum(dim=1)
+            (gradient,) = torch.autograd.grad(data_loss.sum(), point)
+        data_loss = data_loss.detach()
+        penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
+        return Evaluation(data_loss + penalty, data_loss, gradient + self.decay * theta)
+
+    def select(self, index: Tensor) -> StackProblem:
+        """Returns the problem of some of the models."""
+        return replace(
+            self,
+            frozen={name: value[index] for name, value in self.frozen.items()},
+            weights=self.weights[index],
+            decay=self.decay[index],
+        )

@@ -1,0 +1,84 @@
+"""A trained model with the examples it was trained and is tested on: what estimators look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fragility.numerics.losses import Loss
+from fragility.numerics.network import Layout, Network
+
+Parameters = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A point theta of J(theta) = (1/n) sum_i l(z_i, theta) + sum_p (s_p/2) theta_p^2.
+
+    `decay` holds the strength s of each parameter. Inputs are (n, ...), targets as the loss takes
+    them; training and test examples are complete.
+    """
+
+    network: Network
+    loss: Loss
+    decay: Mapping[str, float]
+    parameters: Parameters
+    inputs: Tensor
+    targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+
+    @property
+    def n(self) -> int:
+        """Number of training examples."""
+        return self.inputs.shape[0]
+
+    def to(self, dtype: torch.dtype) -> TrainedModel:
+        """Returns the model in another floating precision."""
+
+        def cast(value: Tensor) -> Tensor:
+            return value.to(dtype) if value.is_floating_point() else value
+
+        return replace(
+            self,
+            parameters={name: cast(value) for name, value in self.parameters.items()},
+            inputs=cast(self.inputs),
+            targets=cast(self.targets),
+            test_inputs=cast(self.test_inputs),
+            test_targets=cast(self.test_targets),
+        )
+
+    def vector(self, layout: Layout) -> Tensor:
+        """Returns some of the parameters as one flat vector (P,)."""
+        return layout.flatten(self.parameters)
+
+    def losses_at(self, layout: Layout, flat: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Returns the loss of each example (n,) with some of the parameters replaced by `flat`."""
+        parameters = {**self.parameters, **layout.unflatten(flat)}
+        return self.loss.per_example(self.network(parameters, inputs), targets)
+
+    def decay_vector(self, layout: Layout) -> Tensor:
+        """Returns the L2 strength of each coordinate (P,)."""
+        vector = self.vector(layout)
+        parts = [
+            vector.new_full((size,), self.decay[name])
+            for name, size in zip(layout.names, layout.sizes, strict=True)
+        ]
+        return torch.cat(parts)
+
+    def mean_gradient(self, layout: Layout) -> Tensor:
+        """Returns the gradient (P,) of the objective, penalty included."""
+        flat = self.vector(layout)
+
+        def mean_loss(point: Tensor) -> Tensor:
+            return self.losses_at(layout, point, self.inputs, self.targets).mean()
+
+        gradient: Tensor = torch.func.grad(mean_loss)(flat)
+        return gradient + self.decay_vector(layout) * flat
+
+    def train_blocks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the training examples in blocks of `rows`."""
+        yield from zip(torch.split(self.inputs, rows), torch.split(self.targets, rows), strict=True)

@@ -1,0 +1,36 @@
+"""The data of a study, loaded once, and what names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fragility.datasets.base import Data, Dataset, Facts, facts
+from fragility.identity import digest
+
+
+class Catalog:
+    """Loads each dataset of a study once; relative paths start at the study's folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ids: dict[tuple[Dataset, int], str] = {}
+        self._data: dict[str, Data] = {}
+
+    def data_id(self, dataset: Dataset, seed: int) -> str:
+        """Returns what names the data: fields, content of the files read, and the study's seed."""
+        key = (dataset, seed)
+        if key not in self._ids:
+            source = dataset.source_digest(self._directory)
+            self._ids[key] = digest(["data", dataset.identity(), source, seed])
+        return self._ids[key]
+
+    def data(self, dataset: Dataset, seed: int) -> Data:
+        """Returns the examples."""
+        name = self.data_id(dataset, seed)
+        if name not in self._data:
+            self._data[name] = dataset.load(seed, self._directory)
+        return self._data[name]
+
+    def facts(self, dataset: Dataset, seed: int) -> Facts:
+        """Returns the sizes and shapes of the data."""
+        return facts(self.data(dataset, seed))

@@ -1,0 +1,244 @@
+"""Cells -> content-addressed tasks.
+
+A task's id is the digest of everything that decides its result: the identities of the methods it
+uses, the ids of the tasks it consumes, the seeds it draws from. Labels, the order of the file and
+the number of repeats are no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from fragility.errors import Problem, StudyError, UsageError
+from fragility.identity import derive_seed, digest
+from fragility.method import JSON, Method, canonical
+from fragility.models import Model
+from fragility.plan.catalog import Catalog
+from fragility.plan.fusion import batches
+from fragility.plan.tasks import Plan, PlannedCell, Task
+from fragility.procedures import Procedure
+from fragility.selectors import Selector
+from fragility.study.cells import Cell, cells
+from fragility.study.load import LoadedStudy
+
+
+def compile_study(loaded: LoadedStudy, catalog: Catalog | None = None) -> Plan:
+    """Returns the plan of a study; reads its data, trains nothing.
+
+    Raises:
+        StudyError: a procedure asks for points that its dataset does not have.
+        DataError: a dataset cannot be read.
+    """
+    catalog = catalog or Catalog(loaded.path.parent)
+    study = loaded.study
+    planned = tuple(_plan_cell(cell, catalog) for cell in cells(loaded))
+    placements: list[Task] = []
+    for position, cell in enumerate(planned):
+        placements.extend(_Compiler(position, cell, str(loaded.path)).tasks())
+    fused = batches(planned, placements)
+    plan_id = digest(
+        [
+            [[c.cell_id, c.cell.arm, canonical(dict(c.cell.factors))] for c in planned],
+            [[t.task_id, t.cell, t.estimator, t.procedure, t.slot] for t in placements],
+            [b.batch_id for b in fused],
+        ]
+    )
+    return Plan(
+        study=study.study,
+        label=loaded.label,
+        seed=study.seed,
+        cells=planned,
+        placements=tuple(placements),
+        batches=fused,
+        resolved=resolved(loaded),
+        plan_id=plan_id,
+    )
+
+
+def initialization_seed(study_seed: int, repeat: int, replicate: int = 0) -> int:
+    """Returns the seed of initial values; replicate 0 is the base model's own."""
+    return derive_seed(study_seed, "initialization", repeat, replicate)
+
+
+def resolved(loaded: LoadedStudy) -> dict[str, JSON]:
+    """Returns every field of the study, defaults included, by dotted path."""
+    return dict(_leaves("", canonical(loaded.study)))
+
+
+def _leaves(prefix: str, value: JSON) -> Iterator[tuple[str, JSON]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
+    else:
+        yield prefix, value
+
+
+def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
+    data_id = catalog.data_id(cell.dataset, cell.seed)
+    facts = catalog.facts(cell.dataset, cell.seed)
+    base: list[JSON] = [
+        data_id,
+        _identity(cell.model),
+        _identity(cell.regularization),
+        _identity(cell.training),
+        initialization_seed(cell.seed, cell.repeat),
+    ]
+    return PlannedCell(
+        cell=cell,
+        cell_id=digest(["cell", cell.study, cell.repeat, canonical(dict(cell.factors)), *base]),
+        data_id=data_id,
+        train_id=digest(["train", *base]),
+        facts=facts,
+        parameters=_parameters(cell.model, facts.input_shape, facts.outputs),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _identity(method: Method) -> str:
+    return digest(method.identity())
+
+
+@lru_cache(maxsize=256)
+def _parameters(model: Model, input_shape: tuple[int, ...], outputs: int) -> int:
+    return model.network(input_shape, outputs).layout.size
+
+
+@lru_cache(maxsize=1024)
+def _slots(selector: Selector, size: int) -> str:
+    return digest(selector.slots(size))
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """The tasks of one cell."""
+
+    position: int
+    planned: PlannedCell
+    file: str
+
+    def tasks(self) -> list[Task]:
+        planned, cell = self.planned, self.planned.cell
+        tasks = [Task(planned.train_id, "train", self.position)]
+        estimates: dict[tuple[str, str], Task] = {}
+        for name, procedure in cell.procedures.items():
+            selection = self._selection(name, procedure)
+            for label in cell.estimators:
+                if (label, selection) not in estimates:
+                    estimates[label, selection] = self._estimate(label, selection, name)
+        tasks.extend(estimates.values())
+        for name, procedure in cell.procedures.items():
+            selection = self._selection(name, procedure)
+            tasks.extend(self._procedure(name, procedure, selection, estimates))
+        tasks.extend(
+            Task(
+                digest(["diagnose", planned.train_id, _identity(diagnostic)]),
+                "diagnose",
+                self.position,
+                inputs=(planned.train_id,),
+                diagnostic=number,
+            )
+            for number, diagnostic in enumerate(cell.diagnostics)
+        )
+        return tasks
+
+    def _estimate(self, label: str, selection: str, procedure: str) -> Task:
+        cell, train_id = self.planned.cell, self.planned.train_id
+        return Task(
+            digest(["estimate", train_id, _identity(cell.estimators[label]), selection]),
+            "estimate",
+            self.position,
+            inputs=(train_id,),
+            estimator=label,
+            procedure=procedure,
+            selection=selection,
+        )
+
+    def _selection(self, name: str, procedure: Procedure) -> str:
+        seed = derive_seed(self.planned.cell.seed, "test_points")
+        try:
+            slots = _slots(procedure.test_points, self.planned.facts.n_test)
+        except UsageError as error:
+            raise self._error(f"procedures.{name}.test_points", error) from error
+        return digest([slots, seed])
+
+    def _procedure(
+        self,
+        name: str,
+        procedure: Procedure,
+        selection: str,
+        estimates: dict[tuple[str, str], Task],
+    ) -> Iterator[Task]:
+        cell, train_id = self.planned.cell, self.planned.train_id
+        inputs = [train_id]
+        if procedure.train_points.needs == "scores":
+            label = str(getattr(procedure.train_points, "estimator"))  # noqa: B009
+            inputs.append(estimates[label, selection].task_id)
+        recorded: JSON = None
+        if procedure.record_every:
+            recorded = [procedure.record_every, selection]
+        how = digest(
+            [
+                "retrain",
+                *inputs,
+                _identity(procedure.retraining(cell.training)),
+                derive_seed(cell.seed, "train_points"),
+                recorded,
+            ]
+        )
+        try:
+            removals = procedure.removals(self.planned.facts.n_train)
+        except UsageError as error:
+            raise self._error(f"procedures.{name}.train_points", error) from error
+        retrainings = []
+        for removal in removals:
+            # Only a cold start draws; its seed follows from the replicate in the identity.
+            seed = (
+                initialization_seed(cell.seed, cell.repeat, removal.replicate)
+                if procedure.start == "cold"
+                else None
+            )
+            retrainings.append(
+                Task(
+                    digest([how, removal.identity, seed]),
+                    "retrain",
+                    self.position,
+                    inputs=tuple(inputs),
+                    procedure=name,
+                    slot=removal.slot,
+                    replicate=removal.replicate,
+                    selection=selection,
+                )
+            )
+        yield from retrainings
+        effects = Task(
+            digest(["effects", train_id, selection, [task.task_id for task in retrainings]]),
+            "measure",
+            self.position,
+            inputs=(*inputs, *(task.task_id for task in retrainings)),
+            procedure=name,
+            selection=selection,
+        )
+        yield effects
+        metrics: list[JSON] = [_identity(metric) for metric in cell.metrics]
+        for label in cell.estimators:
+            scores = estimates[label, selection].task_id
+            yield Task(
+                digest(["agreement", effects.task_id, scores, metrics, bootstrap_seed(cell.seed)]),
+                "measure",
+                self.position,
+                inputs=(effects.task_id, scores),
+                estimator=label,
+                procedure=name,
+                selection=selection,
+            )
+
+    def _error(self, path: str, error: UsageError) -> StudyError:
+        where = f"{path} ({self.planned.cell.dataset_label})"
+        return StudyError(self.file, [Problem(0, 0, where, error.message)])
+
+
+def bootstrap_seed(study_seed: int) -> int:
+    """Returns the seed of the bootstrap draws, the same for every agreement of a study."""
+    return derive_seed(study_seed, "bootstrap")

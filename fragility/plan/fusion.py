@@ -1,0 +1,76 @@
+"""Tasks -> batches.
+
+What a batch holds follows from the plan alone, never from what is already done: an interrupted run
+meets the same batches again, and a batch is stored whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fragility.identity import digest
+from fragility.method import JSON
+from fragility.numerics.network import activations
+from fragility.plan.tasks import KINDS, Batch, PlannedCell, Task
+
+STACK_BYTES = 2**30
+"""Largest working memory of one stack of models, estimated."""
+
+_CELLS_A_BATCH = 32
+
+
+def batches(cells: Sequence[PlannedCell], placements: Sequence[Task]) -> tuple[Batch, ...]:
+    """Returns the batches in an order in which every task stands behind its inputs."""
+    groups: dict[str, list[Task]] = {}
+    limits: dict[str, int] = {}
+    keys: dict[tuple[object, ...], str] = {}
+    seen: set[str] = set()
+    for task in placements:
+        if task.task_id in seen:
+            continue
+        seen.add(task.task_id)
+        place = (task.kind, task.cell, task.procedure, task.selection, task.estimator)
+        if place not in keys:
+            keys[place] = _key(cells[task.cell], task)
+            limits.setdefault(keys[place], _limit(cells[task.cell], task))
+        groups.setdefault(keys[place], []).append(task)
+    ordered = [
+        Batch(digest([task.task_id for task in chunk]), chunk[0].kind, tuple(chunk))
+        for key, tasks in groups.items()
+        for chunk in _chunks(tasks, limits[key])
+    ]
+    # Effects come before the agreements that compare scores with them.
+    return tuple(sorted(ordered, key=lambda b: (KINDS.index(b.kind), b.tasks[0].estimator or "")))
+
+
+def _key(planned: PlannedCell, task: Task) -> str:
+    """Returns the digest of what tasks must share to stand in one batch."""
+    cell = planned.cell
+    shape: list[JSON] = [task.kind, planned.data_id, digest(cell.model.identity())]
+    if task.kind == "train":
+        return digest([*shape, cell.training.fusion()])
+    if task.kind == "retrain":
+        procedure = cell.procedures[str(task.procedure)]
+        recorded: JSON = None
+        if procedure.record_every:
+            recorded = [procedure.record_every, task.selection]
+        fusion = procedure.retraining(cell.training).fusion()
+        return digest([*shape, fusion, procedure.parameters, recorded])
+    return digest([*shape, task.selection, task.estimator is None, len(task.inputs)])
+
+
+def _limit(planned: PlannedCell, task: Task) -> int:
+    """Returns how many tasks a batch of this shape may hold."""
+    cell = planned.cell
+    if task.kind not in ("train", "retrain"):
+        return _CELLS_A_BATCH
+    facts = planned.facts
+    network = cell.model.network(facts.input_shape, facts.outputs)
+    numbers = facts.n_train * 6 * activations(network, facts.input_shape)
+    size = 8 if cell.training.dtype == "float64" else 4
+    return max(1, STACK_BYTES // (size * (numbers + 60 * planned.parameters)))
+
+
+def _chunks(tasks: Sequence[Task], limit: int) -> Iterator[Sequence[Task]]:
+    for start in range(0, len(tasks), limit):
+        yield tasks[start : start + limit]

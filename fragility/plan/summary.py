@@ -1,0 +1,73 @@
+"""The plan in short: a row for each kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fragility.method import JSON
+from fragility.plan.cost import gradient_evaluations
+from fragility.plan.tasks import KINDS, Kind, Plan
+from fragility.plan.why import why
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One kind of task: how many, at what cost, how many are done, and why the rest runs.
+
+    `gradient_evaluations` counts gradients of one model over all its examples, at most, for the
+    tasks that are not done; zero for kinds that do not train.
+    """
+
+    kind: Kind
+    tasks: int
+    batches: int
+    gradient_evaluations: int
+    done: int
+    why: str
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a plan asks for: numbers of base models, repeats and retrainings, and a row a kind."""
+
+    study: str
+    settings: int
+    repeats: int
+    base_models: int
+    retrainings: int
+    placebos: int
+    rows: tuple[SummaryRow, ...]
+
+
+def summarize(plan: Plan, done: frozenset[str], before: Mapping[str, JSON] | None) -> PlanSummary:
+    """Returns the summary, given the ids of done tasks and the last plan's resolved study."""
+    pending = frozenset(plan.tasks) - done
+    retrainings = [t for t in plan.tasks.values() if t.kind == "retrain"]
+    placebos = sum(task.slot is None for task in retrainings)
+    repeats = max((planned.cell.repeat for planned in plan.cells), default=-1) + 1
+    return PlanSummary(
+        study=plan.study,
+        settings=sum(planned.cell.repeat == 0 for planned in plan.cells),
+        repeats=repeats,
+        base_models=plan.counts()["train"],
+        retrainings=len(retrainings) - placebos,
+        placebos=placebos,
+        rows=tuple(_row(plan, kind, pending, before) for kind in KINDS),
+    )
+
+
+def _row(
+    plan: Plan, kind: Kind, pending: frozenset[str], before: Mapping[str, JSON] | None
+) -> SummaryRow:
+    batches = [batch for batch in plan.batches if batch.kind == kind]
+    tasks = [task for batch in batches for task in batch.tasks]
+    waiting = [task for task in tasks if task.task_id in pending]
+    return SummaryRow(
+        kind=kind,
+        tasks=len(tasks),
+        batches=len(batches),
+        gradient_evaluations=gradient_evaluations(plan, waiting),
+        done=len(tasks) - len(waiting),
+        why=why(plan, kind, pending, before),
+    )

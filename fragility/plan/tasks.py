@@ -1,0 +1,90 @@
+"""The plan: cells, their tasks, and the batches that tasks are executed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from fragility.datasets.base import Facts
+from fragility.method import JSON
+from fragility.study.cells import Cell
+
+Kind = Literal["train", "estimate", "retrain", "measure", "diagnose"]
+KINDS: tuple[Kind, ...] = ("train", "estimate", "retrain", "measure", "diagnose")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A content-addressed unit of work, and its place in one cell.
+
+    `inputs` are the ids of the tasks it consumes. `slot` is the position of the removed point in
+    the procedure's selection (None: a placebo). A measure task without an estimator measures the
+    effects of a procedure; with one, the agreement of its scores with those effects. `selection`
+    is the digest of the test points' selector, for tasks that concern chosen test points.
+    """
+
+    task_id: str
+    kind: Kind
+    cell: int
+    inputs: tuple[str, ...] = ()
+    estimator: str | None = None
+    procedure: str | None = None
+    diagnostic: int | None = None
+    slot: int | None = None
+    replicate: int | None = None
+    selection: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with what the compiler found out about it."""
+
+    cell: Cell
+    cell_id: str
+    data_id: str
+    train_id: str
+    facts: Facts
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tasks of one kind and shape that are executed together and stored in one file."""
+
+    batch_id: str
+    kind: Kind
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def task_ids(self) -> frozenset[str]:
+        """The ids of the tasks."""
+        return frozenset(task.task_id for task in self.tasks)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a study asks for, in the order of execution.
+
+    `placements` has a task for every cell it belongs to, so that an id may stand there twice;
+    `batches` hold each id once. `resolved` is the study as its methods read it, by dotted path.
+    """
+
+    study: str
+    label: str
+    seed: int
+    cells: tuple[PlannedCell, ...]
+    placements: tuple[Task, ...]
+    batches: tuple[Batch, ...]
+    resolved: Mapping[str, JSON]
+    plan_id: str
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """Every task once, by id."""
+        return {task.task_id: task for batch in self.batches for task in batch.tasks}
+
+    def counts(self) -> dict[Kind, int]:
+        """Returns the number of tasks of each kind."""
+        return {kind: sum(len(b.tasks) for b in self.batches if b.kind == kind) for kind in KINDS}

@@ -1,0 +1,65 @@
+"""Says why tasks will run: what differs from the plan of the study's last run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fragility.method import JSON
+from fragility.plan.tasks import Kind, Plan
+
+_CONCERNS: dict[Kind, tuple[str, ...]] = {
+    "train": ("seed", "repeats", "datasets", "models", "regularization", "training", "sweep"),
+    "estimate": ("estimators", "procedures"),
+    "retrain": ("procedures",),
+    "measure": ("metrics",),
+    "diagnose": ("diagnostics",),
+}
+_SHOWN = 3
+
+
+def why(plan: Plan, kind: Kind, pending: frozenset[str], before: Mapping[str, JSON] | None) -> str:
+    """Returns one short reason for a kind's pending tasks, given the last plan's resolved study."""
+    if not any(b.kind == kind for b in plan.batches):
+        return "none asked for"
+    if not any(
+        task_id in pending for b in plan.batches if b.kind == kind for task_id in b.task_ids
+    ):
+        return "done"
+    if before is None:
+        return "new"
+    changes = differences(before, plan.resolved)
+    own = [text for path, text in changes.items() if path.split(".")[0] in _CONCERNS[kind]]
+    inherited = [text for path, text in changes.items() if path.split(".")[0] in _CONCERNS["train"]]
+    reasons = own or inherited or list(changes.values())
+    if not reasons:
+        return "not finished in the last run"
+    more = f", {len(reasons) - _SHOWN} more changes" if len(reasons) > _SHOWN else ""
+    return ", ".join(reasons[:_SHOWN]) + more
+
+
+def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str, str]:
+    """Returns what changed between two resolved studies, by dotted path, in words."""
+    changes: dict[str, str] = {}
+    for path, value in now.items():
+        if path in before:
+            if before[path] != value:
+                changes[path] = _change(path, before[path], value)
+        elif _entry(path) not in {_entry(old) for old in before}:
+            changes[_entry(path)] = f"+{_entry(path)}"
+        else:
+            changes[path] = f"+{path}"
+    for path in before.keys() - now.keys():
+        if _entry(path) not in {_entry(new) for new in now}:
+            changes[_entry(path)] = f"-{_entry(path)}"
+    return changes
+
+
+def _entry(path: str) -> str:
+    """Returns the labelled entry a path belongs to: `estimators.cg` of `estimators.cg.damping`."""
+    return ".".join(path.split(".")[:2])
+
+
+def _change(path: str, old: JSON, new: JSON) -> str:
+    if path == "repeats" and isinstance(old, int) and isinstance(new, int):
+        return f"{new - old:+d} repeats"
+    return f"{path} {old} -> {new}"

@@ -1,0 +1,63 @@
+"""What a procedure is: what is removed, how the model is retrained, where it is measured."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveInt, field_validator
+
+from fragility.method import JSON, Method, Room
+from fragility.selectors import SELECTORS, Selector
+from fragility.training import Training
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One retraining: the removed training point's slot (None: a placebo), and the replicate."""
+
+    slot: int | None
+    replicate: int
+    identity: JSON
+
+
+class Procedure(Method):
+    """A ground truth: effects of removal, measured by retraining."""
+
+    train_points: Annotated[Selector, SELECTORS]
+    """Which training points are removed, one at a time."""
+    test_points: Annotated[Selector, SELECTORS]
+    """Which test points the effect is measured on."""
+    start: Literal["warm", "cold"] = "warm"
+    """Where a retraining starts: at the base model's parameters, or at initial values."""
+    parameters: Literal["all", "last_layer"] = "all"
+    """What is retrained; with `last_layer` the rest is frozen at the base model's values."""
+    replicates: PositiveInt = 1
+    """How often each retraining is done; the procedure says what differs between them."""
+    record_every: NonNegativeInt = 0
+    """Note the chosen test points' loss every so many retraining steps; 0: do not."""
+
+    @field_validator("test_points")
+    @classmethod
+    def _test_points_need_no_scores(cls, selector: Selector) -> Selector:
+        if selector.needs == "scores":
+            raise ValueError(f"`{selector.kind}` chooses training points, not test points")
+        return selector
+
+    @abstractmethod
+    def removals(self, n_train: int) -> list[Removal]:
+        """Returns every retraining, for each replicate a placebo first."""
+
+    @abstractmethod
+    def retraining(self, training: Training) -> Training:
+        """Returns how retraining goes, given how the base model was trained."""
+
+    @abstractmethod
+    def weights(self, n_train: int, removed: int | None) -> NDArray[np.float64]:
+        """Returns the weight of each training example in the objective, with the mean's factor."""
+
+
+PROCEDURES: Room[Procedure] = Room("procedures", Procedure, "fragility.procedures")

@@ -1,0 +1,77 @@
+"""Leave-one-out retraining."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveFloat, model_validator
+
+from fragility.method import JSON
+from fragility.procedures.base import Procedure, Removal
+from fragility.training import Training
+
+
+class LeaveOneOut(Procedure):
+    """Removes one training point at a time, retrains, and takes the change of the test loss.
+
+    `start: warm` begins at the base model's parameters, `start: cold` at initial values. The
+    optimizer and its schedule begin anew, at the training's learning rate. Replicate 0 of a cold
+    start has the base model's own initial values, replicate r others; warm full-batch retraining is
+    deterministic, so it has no replicates. A placebo is retrained beside the removals: it removes
+    nothing, and its effect is the drift that all removals share.
+
+    Valid when: base model and retraining both reach the optimum of their objectives.
+    Cost: one training for every training point and replicate, and one placebo a replicate.
+    Reference: Koh and Liang 2017, section 4.1; Epifano et al. 2023, section 3.
+    """
+
+    kind: Literal["leave_one_out"] = "leave_one_out"
+    steps: NonNegativeInt | None = None
+    """Upper limit of retraining steps; null: the training's."""
+    gradient_norm: PositiveFloat | None = None
+    """Gradient norm at which retraining stops; null: the training's."""
+    removal: Literal["drop", "zero_weight"] = "drop"
+    """`drop`: the mean runs over the other n - 1 examples; `zero_weight`: it stays over n."""
+
+    @model_validator(mode="after")
+    def _replicates_differ(self) -> LeaveOneOut:
+        if self.replicates > 1 and self.start == "warm":
+            raise ValueError(
+                "warm retraining is deterministic, so its replicates would all be the same; "
+                "use `start: cold`, or `replicates: 1`"
+            )
+        if self.parameters == "last_layer" and self.start == "cold":
+            raise ValueError(
+                "a frozen network has no cold start of its last layer alone; use `start: warm`"
+            )
+        return self
+
+    def removals(self, n_train: int) -> list[Removal]:
+        """Returns the placebos and then the removals, slot by slot."""
+        how: dict[str, JSON] = {
+            name: value
+            for name, value in self.identity().items()
+            if name not in {"train_points", "test_points", "replicates", "record_every"}
+        }
+        slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
+        slots += list(enumerate(self.train_points.slots(n_train)))
+        return [
+            Removal(slot, replicate, {**how, "slot": identity, "replicate": replicate})
+            for replicate in range(self.replicates)
+            for slot, identity in slots
+        ]
+
+    def retraining(self, training: Training) -> Training:
+        """Returns the base model's training with this procedure's stopping rules."""
+        return training.limited(self.steps, self.gradient_norm)
+
+    def weights(self, n_train: int, removed: int | None) -> NDArray[np.float64]:
+        """Returns 1/n or 1/(n-1) for every example but the removed one, which has 0."""
+        weights = np.full(n_train, 1 / n_train)
+        if removed is not None:
+            if self.removal == "drop":
+                weights[:] = 1 / (n_train - 1)
+            weights[removed] = 0
+        return weights

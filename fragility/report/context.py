@@ -1,0 +1,196 @@
+"""What all sections share: arms in reading order, their labels and colours, and the agreements."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fragility.report.palette import assign
+from fragility.report.source import Row, Source
+from fragility.report.statistics import t_half_width
+from fragility.store import report_queries as ask
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A row of the agreement: an arm judged by one estimator and one procedure."""
+
+    arm: str
+    estimator: str
+    procedure: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's median over test points, with its interval over repeats or train points.
+
+    `low` and `high` come from the bootstrap over training points when one repeat has a value and
+    from the Student interval over repeats when several have; `reason` says why there is no value.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    ceiling: float | None
+    n: int | None
+    n_test: int | None
+    repeats: int
+    defined: int
+    reason: str | None
+
+
+class Context:
+    """Facts that several sections read, each fetched once."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @cached_property
+    def cells(self) -> tuple[Row, ...]:
+        """All cells of the run."""
+        return self.source.ask(ask.CELLS)
+
+    @cached_property
+    def arms(self) -> list[str]:
+        """Arm labels in natural order."""
+        return sorted({cell["arm"] for cell in self.cells}, key=natural)
+
+    @cached_property
+    def repeats(self) -> int:
+        """The largest number of repeats of an arm."""
+        counts = [sum(cell["arm"] == arm for cell in self.cells) for arm in self.arms]
+        return max(counts, default=0)
+
+    @cached_property
+    def targets(self) -> Mapping[Combination, Row]:
+        """Every planned combination with the parameters of its score and its truth."""
+        rows = self.source.ask(ask.TARGETS)
+        return {_combination(row): row for row in rows}
+
+    @cached_property
+    def combinations(self) -> list[Combination]:
+        """Every planned combination in natural order."""
+        return sorted(
+            self.targets, key=lambda c: (natural(c.arm), natural(c.estimator), natural(c.procedure))
+        )
+
+    @cached_property
+    def colours(self) -> Mapping[str, str]:
+        """Estimator -> colour token, the same in the whole page."""
+        return assign(combination.estimator for combination in self.combinations)
+
+    def arm_label(self, arm: str) -> str:
+        """Returns an arm's label; a study with one arm is labelled by its model."""
+        models = {cell["model"] for cell in self.cells if cell["arm"] == arm}
+        label = arm or " / ".join(sorted(models)) or "the model"
+        for path, short in self._short_names.items():
+            label = label.replace(f"{path}=", f"{short}=")
+        return label
+
+    @cached_property
+    def _short_names(self) -> Mapping[str, str]:
+        """Swept path -> its last word, where no other swept path ends in it."""
+        paths = {path for cell in self.cells for path in json.loads(cell["factors"] or "{}")}
+        last = {path: path.rpartition(".")[2] for path in sorted(paths, key=len, reverse=True)}
+        return {path: word for path, word in last.items() if list(last.values()).count(word) == 1}
+
+    def label(self, combination: Combination) -> str:
+        """Returns the parts of a combination that vary in this study."""
+        parts = [self.arm_label(combination.arm)]
+        for part in ("estimator", "procedure"):
+            if len({getattr(other, part) for other in self.combinations}) > 1:
+                parts.append(getattr(combination, part))
+        return " · ".join(parts)
+
+    def procedure_label(self, arm: str, procedure: str) -> str:
+        """Returns an arm's label, with the procedure when the study has several."""
+        several = len({other.procedure for other in self.combinations}) > 1
+        return f"{self.arm_label(arm)} · {procedure}" if several else self.arm_label(arm)
+
+    @cached_property
+    def estimates(self) -> Mapping[tuple[Combination, str], Estimate]:
+        """Every measured (combination, metric)."""
+        rows = self.source.ask(ask.AGREEMENT)
+        return {(_combination(row), row["metric"]): _estimate(row) for row in rows}
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The metrics of the study, best known first."""
+        return ordered_metrics(metric for _, metric in self.estimates)
+
+    @cached_property
+    def primary(self) -> str | None:
+        """The metric that ranks arms: Pearson if measured, else the next of a fixed list."""
+        return next((m for m in ask.PREFERRED_METRICS if m in self.metrics), None)
+
+    def ranked(self) -> list[tuple[Combination, Estimate]]:
+        """Returns the combinations that have a value of the primary metric, best first."""
+        found = [
+            (combination, self.estimates[combination, self.primary])
+            for combination in self.combinations
+            if self.primary and (combination, self.primary) in self.estimates
+        ]
+        valued = [item for item in found if item[1].value is not None]
+        return sorted(valued, key=lambda item: -(item[1].value or 0.0))
+
+
+METRIC_NAMES = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "kendall": "Kendall τ",
+    "slope": "slope",
+    "intercept": "intercept",
+    "r2_identity": "R² against identity",
+    "sign_agreement": "sign agreement",
+}
+
+
+def metric_name(metric: str) -> str:
+    """Returns the metric as readers know it."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def ordered_metrics(metrics: Iterable[str]) -> list[str]:
+    """Returns the distinct metrics, known ones first and in the usual order."""
+    known = list(METRIC_NAMES)
+    return sorted(set(metrics), key=lambda m: (known.index(m) if m in known else 99, m))
+
+
+def natural(text: str | None) -> list[tuple[int, float, str]]:
+    """Returns a sort key that puts `depth=2` before `depth=10`."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text or "")
+    return [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(parts)]
+
+
+def spread(items: Sequence[Any], most: int) -> list[Any]:
+    """Returns at most `most` items, evenly spaced and with both ends."""
+    if len(items) <= most:
+        return list(items)
+    last = len(items) - 1
+    return [items[round(i * last / (most - 1))] for i in range(most)]
+
+
+def _combination(row: Row) -> Combination:
+    return Combination(row["arm"], row["estimator"], row["procedure"])
+
+
+def _estimate(row: Row) -> Estimate:
+    low, high = row["ci_low"], row["ci_high"]
+    if row["defined"] > 1:
+        half = t_half_width(row["deviation"] or 0.0, row["defined"])
+        low, high = row["value"] - half, row["value"] + half
+    return Estimate(
+        row["value"],
+        low,
+        high,
+        row["ceiling"],
+        row["n"],
+        row["n_test"],
+        row["repeats"],
+        row["defined"],
+        row["reason"],
+    )

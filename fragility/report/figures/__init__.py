@@ -1,0 +1,1 @@
+"""Figures: pure functions from rows to one SVG string each."""

@@ -1,0 +1,1 @@
+"""Sections: each reads rows and returns the data of one template partial."""

@@ -1,0 +1,168 @@
+"""Agreement: every arm, estimator and procedure with all metrics, as dots and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fragility.report.context import Combination, Context, Estimate, metric_name, spread
+from fragility.report.figures.intervals import Dot, forest
+from fragility.report.parts import Chart, Key, Panel, Section, data_table
+from fragility.report.statistics import null_band
+from fragility.report.text import (
+    count,
+    estimate,
+    interval,
+    number,
+    plural,
+)
+from fragility.store import report_queries as ask
+
+ROWS, ROWS_WITH_ALL_METRICS = 24, 8
+REFERENCE = {"slope": 1.0}
+FLOOR = {"r2_identity": -1.0}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one row of the table."""
+
+    value: str
+    interval: str
+    sort: float
+    reason: str | None = None
+
+
+def section(context: Context) -> Section:
+    """Returns the agreement section."""
+    measured = [c for c in context.combinations if (c, context.primary) in context.estimates]
+    rows = [_row(context, combination) for combination in measured]
+    reasons = context.source.fetch(ask.UNDEFINED)
+    data = {
+        "metrics": [metric_name(metric) for metric in context.metrics],
+        "rows": rows,
+        "chart": _chart(context, measured) if measured else None,
+        "undefined": [
+            f"{context.arm_label(row['arm'])}, {metric_name(row['metric'])}: {row['reason']}"
+            f" ({plural(row['agreements'], 'agreement')})"
+            for row in reasons.dicts[:12]
+        ],
+        "undefined_rest": max(0, len(reasons) - 12),
+        "repeats": context.repeats > 1,
+        "ceilings": any(e.ceiling is not None for e in context.estimates.values()),
+        "over": _over(context),
+    }
+    return Section("agreement", "Agreement", data)
+
+
+def _over(context: Context) -> str:
+    if context.repeats > 1:
+        return (
+            f"mean over up to {context.repeats} repeats of the median over test points, with the"
+            " 95 % Student interval over repeats"
+        )
+    return "median over test points, with the 95 % bootstrap interval over training points"
+
+
+def _row(context: Context, combination: Combination) -> dict[str, object]:
+    found = [context.estimates.get((combination, metric)) for metric in context.metrics]
+    first = next(e for e in found if e is not None)
+    target = context.targets[combination]
+    return {
+        "label": context.arm_label(combination.arm),
+        "estimator": combination.estimator,
+        "token": context.colours[combination.estimator],
+        "procedure": combination.procedure,
+        "cells": [_cell(m, e) for m, e in zip(context.metrics, found, strict=True)],
+        "pairs": f"{count(first.n or 0)} × {count(first.n_test or 0)}",
+        "repeats": count(first.repeats),
+        "ceiling": number(first.ceiling),
+        "target": target["mismatch"] or f"same: {target['score_parameters']}",
+        "mismatch": target["mismatch"] is not None,
+    }
+
+
+def _cell(metric: str, found: Estimate | None) -> Cell:
+    if found is None or found.value is None:
+        return Cell("–", "", float("-inf"), found.reason if found else "not measured")
+    value, _, bounds = estimate(metric, found.value, found.low, found.high).partition(" [")
+    return Cell(value, bounds and f"[{bounds}", found.value)
+
+
+def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
+    shown = spread(measured, ROWS)
+    metrics = [metric for metric in context.metrics if metric != "intercept"]
+    if len(shown) > ROWS_WITH_ALL_METRICS:
+        metrics = [metric for metric in metrics if metric in ("pearson", "spearman", "slope")]
+    smallest = min((e.n for e in context.estimates.values() if e.n), default=0)
+    panels = [Panel(_forest(context, shown, m, smallest), metric_name(m)) for m in metrics]
+    notes = []
+    if len(shown) < len(measured):
+        notes.append(
+            f"{len(shown)} of {len(measured)} rows are drawn, evenly spaced; the table has all."
+        )
+    keys = [
+        Key(name, token)
+        for name, token in context.colours.items()
+        if any(combination.estimator == name for combination in shown)
+    ]
+    keys.append(Key(f"what unrelated numbers give (95 %, n = {smallest})", "band", "band"))
+    if any(e.ceiling is not None for e in context.estimates.values()):
+        keys.append(Key("noise ceiling", "ink", "tick"))
+    return Chart(
+        "agreement-dots",
+        "Agreement of scores with measured effects",
+        panels,
+        _reading(context, smallest),
+        [data_table(context.source.fetch(ask.AGREEMENT))],
+        keys,
+        notes,
+    )
+
+
+def _forest(context: Context, shown: Sequence[Combination], metric: str, n: int) -> str:
+    dots = []
+    for combination in shown:
+        found = context.estimates.get((combination, metric))
+        label, token = context.label(combination), context.colours[combination.estimator]
+        if found is None:
+            dots.append(Dot(label, None, None, None, token=token))
+            continue
+        ceiling = found.ceiling if metric in ask.PREFERRED_METRICS[:2] else None
+        dots.append(Dot(label, found.value, found.low, found.high, ceiling, token, found.reason))
+    return forest(
+        dots,
+        name=f"agreement-{metric.replace('_', '-')}",
+        metric=metric,
+        band=null_band(metric, n),
+        reference=REFERENCE.get(metric, 1.0),
+        floor=FLOOR.get(metric),
+    )
+
+
+def _reading(context: Context, n: int) -> str:
+    ranked, primary = context.ranked(), context.primary or ""
+    if not ranked:
+        return "No agreement has a value; the reasons are listed below."
+    best, worst = ranked[0], ranked[-1]
+    name = metric_name(primary)
+    band = null_band(primary, n)
+    if len(ranked) == 1:
+        words = f"{name} is {_words(primary, best[1])}"
+    else:
+        words = (
+            f"{name} runs from {_words(primary, worst[1])} ({context.label(worst[0])})"
+            f" to {_words(primary, best[1])} ({context.label(best[0])})"
+        )
+    if band is None:
+        return f"{words}."
+    above = sum((found.low if found.low is not None else found.value or 0) > band[1]
+                for _, found in ranked)  # fmt: skip
+    return (
+        f"{words}; {above} of {plural(len(ranked), 'interval')} lie wholly above the chance band"
+        f" of a single test point, {interval(*band)}."
+    )
+
+
+def _words(metric: str, found: Estimate) -> str:
+    return estimate(metric, found.value, found.low, found.high)

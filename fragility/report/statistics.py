@@ -1,0 +1,101 @@
+"""The few statistics a page needs that no table holds: null bands, Student intervals, ANOVA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc, stdtrit
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over repeats with its 95 % t interval; no interval below two repeats."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean_interval(values: Sequence[float] | Values) -> Mean:
+    """Returns the mean and its two-sided 95 % Student interval."""
+    array = np.asarray(values, dtype=np.float64)
+    mean, n = float(array.mean()), array.size
+    if n < 2:
+        return Mean(mean, None, None, n)
+    half = t_half_width(float(array.std(ddof=1)), n)
+    return Mean(mean, mean - half, mean + half, n)
+
+
+def t_half_width(deviation: float, n: int) -> float:
+    """Returns half the width of the 95 % Student interval of a mean of n values."""
+    return float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
+
+
+def null_band(metric: str, n: int) -> tuple[float, float] | None:
+    """Returns the 95 % range of a metric when n scores and effects are unrelated.
+
+    Pearson and Spearman: t distribution with n-2 degrees of freedom (exact for normal scores,
+    close for ranks). Kendall: normal with variance 2(2n+5)/(9n(n-1)). Sign agreement: binomial
+    around one half, normal approximation. None for metrics without such a law, or n < 4.
+    """
+    if n < 4:
+        return None
+    if metric in ("pearson", "spearman"):
+        t = float(stdtrit(n - 2, 0.975))
+        edge = t / math.sqrt(t * t + n - 2)
+        return -edge, edge
+    if metric == "kendall":
+        edge = 1.959964 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+        return -edge, edge
+    if metric == "sign_agreement":
+        edge = 1.959964 * 0.5 / math.sqrt(n)
+        return 0.5 - edge, 0.5 + edge
+    return None
+
+
+def line(x: Values, y: Values) -> tuple[float, float] | None:
+    """Returns slope and intercept of the least-squares line, None when x does not vary."""
+    dx = x - x.mean()
+    spread = float(dx @ dx)
+    if x.size < 2 or spread == 0:
+        return None
+    slope = float(dx @ (y - y.mean())) / spread
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def anova(groups: Sequence[Values]) -> tuple[float, float] | None:
+    """Returns F and p of a one-way ANOVA, None when there is nothing to compare."""
+    groups = [group for group in groups if group.size]
+    n, k = sum(group.size for group in groups), len(groups)
+    if k < 2 or n <= k:
+        return None
+    grand = np.concatenate(groups).mean()
+    between = sum(group.size * (group.mean() - grand) ** 2 for group in groups)
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
+    if within == 0:
+        return None
+    statistic = float(between / (k - 1) / (within / (n - k)))
+    return statistic, float(fdtrc(k - 1, n - k, statistic))
+
+
+def trend(x: Values, y: Values) -> float | None:
+    """Returns Spearman's rank correlation, None when one side does not vary."""
+    if x.size < 3:
+        return None
+    a, b = _midranks(x), _midranks(y)
+    a, b = a - a.mean(), b - b.mean()
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / size if size else None
+
+
+def _midranks(values: Values) -> Values:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[place], dtype=np.float64)

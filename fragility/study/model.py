@@ -1,0 +1,118 @@
+"""The study: what a YAML file asks, with every method resolved to its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    StringConstraints,
+)
+from pydantic_core import CoreSchema
+
+from fragility.datasets import DATASETS, Dataset
+from fragility.diagnostics import DIAGNOSTICS, Diagnostic
+from fragility.estimators import ESTIMATORS, Estimator
+from fragility.method import Method, Room
+from fragility.metrics import METRICS, Metric
+from fragility.models import MODELS, Model
+from fragility.procedures import PROCEDURES, Procedure
+from fragility.regularizers import REGULARIZERS, Regularizer
+from fragility.training import TRAINING, Training
+
+LABEL = "[A-Za-z0-9][A-Za-z0-9_-]*"
+
+Label = Annotated[str, StringConstraints(pattern=f"^{LABEL}$", max_length=80)]
+"""A name given by the study's author; it stands in dotted paths, tables and file names."""
+
+Sweep = Mapping[str, Annotated[list[JsonValue], Field(min_length=1)]]
+"""Dotted paths with the values each takes."""
+
+
+class _Named:
+    """Lets a method without settings be written as its kind alone."""
+
+    def __init__(self, room: Room[Any]) -> None:
+        self.room = room
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.room.methods)}, handler(schema)]}
+
+
+def _written_out(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _all_of(room: Room[Any]) -> Callable[[], tuple[Any, ...]]:
+    """Returns the default of a list of methods: all of the room that need no settings."""
+
+    def default() -> tuple[Method, ...]:
+        return tuple(
+            method.model_validate({"kind": kind})
+            for kind, method in room.methods.items()
+            if not any(
+                field.is_required() and name != "kind"
+                for name, field in method.model_fields.items()
+            )
+        )
+
+    return default
+
+
+def _no_regularization() -> dict[str, Regularizer]:
+    return {"none": REGULARIZERS.methods["none"].model_validate({"kind": "none"})}
+
+
+class Study(BaseModel):
+    """What is asked: datasets, models, regularization, training, estimators and procedures.
+
+    Where a value is swept, the study holds the first of its values; the cells hold the others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    study: Label
+    """Name of the study; runs, reports and comparisons go by it."""
+    title: str = ""
+    """Title of the report."""
+    question: str = ""
+    """What the study asks, in one sentence; the report opens with it."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed from which every other seed is derived."""
+    repeats: Annotated[int, Field(ge=1)] = 1
+    """How often each setting is run, each time with other initial values and draws."""
+    datasets: Annotated[Mapping[Label, Annotated[Dataset, DATASETS]], Field(min_length=1)]
+    """Datasets by label; every one is crossed with every model."""
+    models: Annotated[Mapping[Label, Annotated[Model, MODELS]], Field(min_length=1)]
+    """Models by label."""
+    regularization: Annotated[
+        Mapping[Label, Annotated[Regularizer, REGULARIZERS]], Field(min_length=1)
+    ] = Field(default_factory=_no_regularization)
+    """Regularizers by label; without the key, `none`."""
+    training: Annotated[Mapping[Label, Annotated[Training, TRAINING]], Field(min_length=1)]
+    """Ways to train the base model, by label."""
+    estimators: Mapping[Label, Annotated[Estimator, ESTIMATORS]] = {}
+    """Estimators by label; all are evaluated on the same base model."""
+    procedures: Mapping[Label, Annotated[Procedure, PROCEDURES]] = {}
+    """Validation procedures by label; each estimator is compared with each."""
+    metrics: tuple[
+        Annotated[Metric, METRICS, BeforeValidator(_written_out), _Named(METRICS)], ...
+    ] = Field(default_factory=_all_of(METRICS))
+    """Measures of agreement, by name or with settings; without the key, all."""
+    protocols: tuple[str, ...] = ()
+    """Published protocols under which stored truths are scored again."""
+    diagnostics: tuple[
+        Annotated[Diagnostic, DIAGNOSTICS, BeforeValidator(_written_out), _Named(DIAGNOSTICS)], ...
+    ] = Field(default_factory=_all_of(DIAGNOSTICS))
+    """Facts about trained models to record, by name or with settings; without the key, all."""
+    sweep: Sweep | tuple[Sweep, ...] = {}
+    """Values to vary: a mapping crosses its lists; in a list of mappings, the lists of one mapping
+    vary together and the mappings are crossed."""

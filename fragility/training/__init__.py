@@ -1,0 +1,6 @@
+"""The trainings: how a stack of models is brought from its start to its end."""
+
+from fragility.training.base import TRAINING as TRAINING
+from fragility.training.base import Fit as Fit
+from fragility.training.base import Recorder as Recorder
+from fragility.training.base import Training as Training

@@ -1,0 +1,166 @@
+"""Training on the full batch: every step sees every example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from fragility.method import JSON
+from fragility.numerics.stack import Evaluation, StackProblem
+from fragility.training.base import Fit, Recorder, Training
+from fragility.training.optimizers import OPTIMIZERS, Optimizer, Stepper
+from fragility.training.optimizers.adam import Adam
+from fragility.training.schedules import SCHEDULES, Rates, Schedule
+from fragility.training.schedules.none import Constant
+
+_COMPACT_BELOW = 0.75
+
+
+class FullBatch(Training):
+    """Full-batch training: deterministic, no example order, no minibatch noise.
+
+    A model stops when the norm of the gradient of its objective, penalty included, reaches
+    `gradient_norm`, when it has taken `steps` steps, or when its objective is no longer finite. The
+    schedule watches the loss that a step started from, without the penalty.
+
+    Valid when: the data fit in memory.
+    Cost: `steps` gradients of all examples for each model; done models leave the stack.
+    """
+
+    kind: Literal["full_batch"] = "full_batch"
+    optimizer: Annotated[Optimizer, OPTIMIZERS] = Adam()
+    """How parameters move."""
+    schedule: Annotated[Schedule, SCHEDULES] = Constant()
+    """How the learning rate changes."""
+
+    def fusion(self) -> JSON:
+        """Models share the kind of optimizer and of schedule, and the precision."""
+        return [self.kind, self.optimizer.fusion(), self.schedule.kind, self.dtype]
+
+    def fit(
+        self, stack: Sequence[FullBatch], problem: StackProblem, start: Tensor, recorder: Recorder
+    ) -> Fit:
+        """Trains the stack; see the class."""
+        return _Loop(stack, problem, start, recorder).run()
+
+
+class _Loop:
+    """The running state: the models still in the stack, and the ends of those that left it."""
+
+    def __init__(
+        self,
+        stack: Sequence[FullBatch],
+        problem: StackProblem,
+        start: Tensor,
+        recorder: Recorder,
+    ) -> None:
+        first = stack[0]
+        device = start.device
+        rates = start.new_tensor([[one.optimizer.learning_rate] for one in stack])
+        self.stack, self.problem, self.recorder = stack, problem, recorder
+        self.theta = start.detach().clone()
+        self.stepper: Stepper = first.optimizer.stepper([s.optimizer for s in stack], self.theta)
+        self.rates: Rates = first.schedule.rates([s.schedule for s in stack], rates)
+        self.limits = torch.tensor([one.steps for one in stack], device=device)
+        self.tolerances = start.new_tensor([one.gradient_norm or -1.0 for one in stack])
+        self.models = torch.arange(len(stack), device=device)
+        self.watches_norm = any(one.gradient_norm for one in stack)
+        self.even = len(set(self.limits.tolist())) == 1
+        self.end_theta = self.theta.clone()
+        self.end_steps = torch.zeros_like(self.limits)
+        self.end_norm = start.new_zeros(len(stack))
+        self.end_loss = start.new_zeros(len(stack))
+        self.end_finite = torch.ones(len(stack), dtype=torch.bool, device=device)
+
+    def run(self) -> Fit:
+        here = self.problem.evaluate(self.theta)
+        initial_loss = here.data_loss.clone()
+        longest = int(self.limits.max())
+        active = torch.ones_like(self.models, dtype=torch.bool)
+        for step in range(longest + 1):
+            self._record(step, active, here)
+            stopped = self._stopped(step, longest, here)
+            if stopped is not None:
+                self._leave(stopped & active, step, here)
+                active = active & ~stopped
+                if not bool(active.any()):
+                    break
+                active, here = self._compact(active, here)
+            before = here
+            moved, there = self.stepper.step(self.problem, self.theta, before, self.rates.current)
+            self.theta, here = moved, there
+            self.rates.update(before.data_loss)
+            if step % 50 == 0:
+                self.recorder.progress(step / longest)
+        return self._fit(initial_loss)
+
+    def _stopped(self, step: int, longest: int, here: Evaluation) -> Tensor | None:
+        """Returns which models stop before this step, or None when none can."""
+        at_end = step == longest
+        # A loss that is no longer finite stays so: looking now and then finds it.
+        look = step % 25 == 0
+        stalled = self.stepper.stalled()
+        if not (at_end or self.watches_norm or look or not self.even or stalled is not None):
+            return None
+        stopped = self.limits <= step
+        if stalled is not None:
+            stopped = stopped | stalled
+        if self.watches_norm:
+            stopped = stopped | (here.gradient.norm(dim=1) <= self.tolerances)
+        if look or self.watches_norm or at_end:
+            stopped = stopped | ~_finite(here)
+        return stopped
+
+    def _leave(self, leaving: Tensor, step: int, here: Evaluation) -> None:
+        rows = leaving.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return
+        index = self.models[rows]
+        self.end_theta[index] = self.theta[rows]
+        self.end_steps[index] = step
+        self.end_norm[index] = here.gradient[rows].norm(dim=1)
+        self.end_loss[index] = here.data_loss[rows]
+        self.end_finite[index] = _finite(here)[rows]
+
+    def _compact(self, active: Tensor, here: Evaluation) -> tuple[Tensor, Evaluation]:
+        """Drops the models that are done once they are enough of the stack to be worth the copy."""
+        rows = active.nonzero().squeeze(1)
+        if len(rows) > _COMPACT_BELOW * len(active):
+            return active, here
+        self.problem = self.problem.select(rows)
+        self.theta = self.theta[rows]
+        self.stepper.select(rows)
+        self.rates.select(rows)
+        self.limits, self.tolerances = self.limits[rows], self.tolerances[rows]
+        self.models = self.models[rows]
+        return active[rows], here.select(rows)
+
+    def _record(self, step: int, active: Tensor, here: Evaluation) -> None:
+        recorder = self.recorder
+        if recorder.observe is None or not recorder.every or step % recorder.every:
+            return
+        rows = active.nonzero().squeeze(1)
+        recorder.observe(step, self.theta[rows], self.models[rows], here.data_loss[rows])
+
+    def _fit(self, initial_loss: Tensor) -> Fit:
+        tolerances = [one.gradient_norm for one in self.stack]
+        norms = self.end_norm.tolist()
+        return Fit(
+            theta=self.end_theta,
+            steps=self.end_steps,
+            grad_norm=self.end_norm,
+            initial_loss=initial_loss,
+            final_loss=self.end_loss,
+            converged=tuple(
+                None if tolerance is None else norm <= tolerance
+                for norm, tolerance in zip(norms, tolerances, strict=True)
+            ),
+            diverged=~self.end_finite,
+        )
+
+
+def _finite(here: Evaluation) -> Tensor:
+    return torch.isfinite(here.objective) & torch.isfinite(here.gradient).all(dim=1)

@@ -1,0 +1,54 @@
+"""Gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fragility.method import JSON
+from fragility.numerics.stack import Evaluation, StackProblem
+from fragility.training.optimizers.base import Optimizer, Stepper
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum as torch's `SGD` has it.
+
+    Valid when: the learning rate is below 2 over the largest curvature.
+    Cost: one gradient a step.
+    Reference: torch.optim.SGD.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the last step that is kept."""
+    nesterov: bool = False
+    """Look ahead along the momentum."""
+
+    def fusion(self) -> JSON:
+        """Plain and Nesterov steps differ in form."""
+        return [self.kind, self.nesterov]
+
+    def stepper(self, stack: Sequence[Self], theta: Tensor) -> Stepper:
+        """Returns a state with an empty momentum."""
+        momentum = theta.new_tensor([[one.momentum] for one in stack])
+        return _Descent(momentum, torch.zeros_like(theta), self.nesterov)
+
+
+class _Descent(Stepper):
+    def __init__(self, momentum: Tensor, velocity: Tensor, nesterov: bool) -> None:
+        self.momentum, self.velocity, self.nesterov = momentum, velocity, nesterov
+
+    def step(
+        self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
+    ) -> tuple[Tensor, Evaluation]:
+        self.velocity = self.momentum * self.velocity + here.gradient
+        ahead = here.gradient + self.momentum * self.velocity if self.nesterov else self.velocity
+        theta = theta - rates * ahead
+        return theta, problem.evaluate(theta)
+
+    def select(self, index: Tensor) -> None:
+        self.momentum, self.velocity = self.momentum[index], self.velocity[index]

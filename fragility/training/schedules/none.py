@@ -1,0 +1,35 @@
+"""A constant learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from torch import Tensor
+
+from fragility.training.schedules.base import Rates, Schedule
+
+
+class Constant(Schedule):
+    """The learning rate stays as it is.
+
+    Valid when: always.
+    Cost: none.
+    """
+
+    kind: Literal["none"] = "none"
+
+    def rates(self, stack: Sequence[Self], initial: Tensor) -> Rates:
+        """Returns rates that never change."""
+        return _Constant(initial)
+
+
+class _Constant(Rates):
+    def __init__(self, initial: Tensor) -> None:
+        self.current = initial
+
+    def update(self, data_loss: Tensor) -> None:
+        pass
+
+    def select(self, index: Tensor) -> None:
+        self.current = self.current[index]

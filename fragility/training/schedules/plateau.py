@@ -1,0 +1,67 @@
+"""A learning rate that falls when the loss stops improving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from torch import Tensor
+
+from fragility.training.schedules.base import Rates, Schedule
+
+
+class Plateau(Schedule):
+    """Multiplies the learning rate by `factor` after `patience` steps without improvement.
+
+    The watched loss is the training loss without the penalty. An improvement is a fall below
+    (1 - threshold) times the best loss; a cut smaller than `smallest_cut` is not made, which keeps
+    a rate that starts at 1e-3 from falling below 1e-8. Step for step torch's `ReduceLROnPlateau`.
+
+    Valid when: the loss of the full batch is watched.
+    Cost: none.
+    Reference: torch.optim.lr_scheduler.ReduceLROnPlateau.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    patience: NonNegativeInt = 10
+    """Steps without improvement that are tolerated."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What the rate is multiplied by."""
+    threshold: NonNegativeFloat = 1e-4
+    """Relative improvement that counts."""
+    smallest_cut: NonNegativeFloat = 1e-8
+    """A cut of the rate by this much or less is not made."""
+
+    def rates(self, stack: Sequence[Self], initial: Tensor) -> Rates:
+        """Returns rates that fall model by model."""
+        return _Plateau(stack, initial)
+
+
+class _Plateau(Rates):
+    def __init__(self, stack: Sequence[Plateau], initial: Tensor) -> None:
+        self.current = initial.clone()
+        self.patience = initial.new_tensor([one.patience for one in stack])
+        self.factor = initial.new_tensor([one.factor for one in stack])
+        self.threshold = initial.new_tensor([one.threshold for one in stack])
+        self.smallest_cut = initial.new_tensor([one.smallest_cut for one in stack])
+        self.best = torch.full_like(self.patience, torch.inf)
+        self.waited = torch.zeros_like(self.patience)
+
+    def update(self, data_loss: Tensor) -> None:
+        better = data_loss < self.best * (1 - self.threshold)
+        self.best = torch.where(better, data_loss, self.best)
+        self.waited = torch.where(better, 0, self.waited + 1)
+        due = self.waited > self.patience
+        rate = self.current.squeeze(1)
+        lower = rate * self.factor
+        cut = due & (rate - lower > self.smallest_cut)
+        self.current = torch.where(cut, lower, rate).unsqueeze(1)
+        self.waited = torch.where(due, 0, self.waited)
+
+    def select(self, index: Tensor) -> None:
+        self.current = self.current[index]
+        self.patience, self.factor = self.patience[index], self.factor[index]
+        self.threshold, self.smallest_cut = self.threshold[index], self.smallest_cut[index]
+        self.best, self.waited = self.best[index], self.waited[index]
