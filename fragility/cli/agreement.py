@@ -75,21 +75,28 @@ def _estimate(row: Row | None) -> str:
     if row["defined"] > 1:
         half = t_half_width(row["deviation"], row["defined"])
         low, high = row["value"] - half, row["value"] + half
-    interval = "" if low is None else f" [{_short(low)},{_short(high)}]"
-    return f"{_places(row['value'])}{interval}"
+    known = [number for number in (row["value"], low, high) if number is not None]
+    places = max(_places(number) for number in known)
+    value = f"{row['value']:.{places}f}"
+    return value if low is None else f"{value} [{_bare(low, places)},{_bare(high, places)}]"
 
 
 def _value(row: Row | None, column: str) -> str:
-    return "-" if row is None or row[column] is None else _places(row[column])
+    if row is None or row[column] is None:
+        return "-"
+    number = row[column]
+    if abs(number) >= 100 or 0 < abs(number) < 0.01:
+        return f"{number:.2g}"
+    return f"{number:.{_places(number)}f}"
 
 
-def _places(value: float) -> str:
-    """Returns two decimals, and near one as many as keep a value below 1 from reading as 1."""
-    if abs(value) >= 100 or 0 < abs(value) < 0.01:
-        return f"{value:.2g}"
-    digits = next((n for n in (2, 3, 4, 5) if abs(value) < 1 - 0.5 * 10**-n), 2)
-    return f"{value:.{digits if abs(value) < 1 else 2}f}"
+def _places(number: float) -> int:
+    """Returns 2, and near one as many decimals as keep a value below one from reading as one."""
+    if not 0.99 < abs(number) < 1:
+        return 2
+    return next((n for n in (2, 3, 4, 5) if abs(number) < 1 - 0.5 * 10**-n), 2)
 
 
-def _short(value: float) -> str:
-    return _places(value).replace("0.", ".", 1) if 0 < abs(value) < 1 else _places(value)
+def _bare(number: float, places: int) -> str:
+    digits = f"{number:.{places}f}"
+    return digits.replace("0.", ".", 1) if abs(number) < 1 else digits

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from fragility.numerics.losses import Loss
-from fragility.numerics.network import Layout, Network
+from fragility.numerics.network import Layout, Network, activations
+
+BLOCK_BYTES = 8 * 2**20
+"""Working set of one pass over part of a stack: about what a core's caches hold."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,31 @@ class StackProblem:
         return outputs
 
     def evaluate(self, theta: Tensor) -> Evaluation:
-        """Returns objectives and gradients at theta (K, P); one forward and one backward pass."""
+        """Returns objectives and gradients at theta (K, P); one forward and one backward pass.
+
+        The stack is taken in blocks whose activations stay in the processor's cache.
+        """
+        size = self._block
+        if size >= self.models:
+            return self._evaluate(theta)
+        parts = [
+            self.select(slice(start, start + size))._evaluate(theta[start : start + size])
+            for start in range(0, self.models, size)
+        ]
+        return Evaluation(
+            torch.cat([part.objective for part in parts]),
+            torch.cat([part.data_loss for part in parts]),
+            torch.cat([part.gradient for part in parts]),
+        )
+
+    @cached_property
+    def _block(self) -> int:
+        """Number of models whose activations take `BLOCK_BYTES` together, at least one."""
+        numbers = activations(self.network, tuple(self.inputs.shape[1:]))
+        bytes_a_model = len(self.inputs) * numbers * self.weights.element_size()
+        return max(1, BLOCK_BYTES // bytes_a_model)
+
+    def _evaluate(self, theta: Tensor) -> Evaluation:
         point = theta.detach().requires_grad_()
         with torch.enable_grad():
             losses = self.loss.per_example(self.outputs(point, self.inputs), self.targets)
@@ -79,7 +107,7 @@ class StackProblem:
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
         return Evaluation(data_loss + penalty, data_loss, gradient + self.decay * theta)
 
-    def select(self, index: Tensor) -> StackProblem:
+    def select(self, index: Tensor | slice) -> StackProblem:
         """Returns the problem of some of the models."""
         return replace(
             self,

@@ -11,7 +11,7 @@ from typing import Any
 
 from fragility.report.palette import assign
 from fragility.report.source import Row, Source
-from fragility.report.statistics import t_half_width
+from fragility.report.statistics import t_half_width, within_bounds
 from fragility.store import report_queries as ask
 
 
@@ -111,6 +111,20 @@ class Context:
         several = len({other.procedure for other in self.combinations}) > 1
         return f"{self.arm_label(arm)} · {procedure}" if several else self.arm_label(arm)
 
+    def mismatch(self, combination: Combination) -> str:
+        """Returns `target mismatch: ...`, or nothing where both cover the same parameters."""
+        found = self.targets[combination]["mismatch"]
+        return f"target mismatch: {found.removeprefix('target mismatch: ')}" if found else ""
+
+    def mismatches(self) -> list[str]:
+        """Returns one line for every estimator and procedure with a mismatch."""
+        lines = {
+            f"{c.estimator} · {c.procedure}: {self.mismatch(c)}."
+            for c in self.combinations
+            if self.mismatch(c)
+        }
+        return sorted(lines)
+
     @cached_property
     def estimates(self) -> Mapping[tuple[Combination, str], Estimate]:
         """Every measured (combination, metric)."""
@@ -182,7 +196,7 @@ def _estimate(row: Row) -> Estimate:
     low, high = row["ci_low"], row["ci_high"]
     if row["defined"] > 1:
         half = t_half_width(row["deviation"] or 0.0, row["defined"])
-        low, high = row["value"] - half, row["value"] + half
+        low, high = within_bounds(row["metric"], row["value"] - half, row["value"] + half)
     return Estimate(
         row["value"],
         low,

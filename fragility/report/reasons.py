@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fragility.report.facts import Facts
-from fragility.report.text import count, listing, number, percent, plural, whole
+from fragility.report.text import count, listing, number, percent, plural, ratio, whole
+
+STATIONARY = 1e-5
+DRIFT = 0.05
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,8 @@ Rule = Callable[[Facts, Facts | None], Reason | None]
 
 
 def _stationary(worst: Facts, best: Facts | None) -> Reason | None:
-    norm = worst.grad_norm
-    other = best.grad_norm if best else None
-    if norm is None or norm < 10 * (1e-5 if other is None else other):
+    norm, other = worst.grad_norm, best.grad_norm if best else None
+    if norm is None or norm <= STATIONARY:
         return None
     against = "" if other is None or best is None else f", {best.label} to {number(other)}"
     return Reason(
@@ -75,7 +77,7 @@ def _flat(worst: Facts, best: Facts | None) -> Reason | None:
 
 def _holds(facts: Facts) -> Reason | None:
     """The conditions of first-order theory that were recorded and hold, if none fails."""
-    if facts.grad_norm is None or facts.grad_norm > 1e-5 or facts.negative:
+    if facts.grad_norm is None or facts.grad_norm > STATIONARY or facts.negative:
         return None
     words = [f"gradient norm {number(facts.grad_norm)}"]
     if facts.negative is not None:
@@ -85,20 +87,28 @@ def _holds(facts: Facts) -> Reason | None:
             return None
         words.append(f"all {plural(facts.retrainings, 'retraining')} converged")
     if facts.drift is not None:
-        if facts.drift >= 0.05:
+        if facts.drift >= DRIFT:
             return None
-        words.append(f"placebo {percent(facts.drift)} of a typical effect")
+        words.append(f"placebo {ratio(facts.drift)} of a typical effect")
     return Reason(f"Conditions met by {facts.label}", f"{listing(words)}.")
 
 
 def _offset(facts: Facts) -> Reason | None:
     if facts.offset is None or not facts.effect or abs(facts.offset) < 0.1 * facts.effect:
         return None
+    placebo = facts.placebo or 0.0
+    if placebo > 0.5 * abs(facts.offset):
+        cause = f"the placebo moves by {number(placebo)}: most of it is drift"
+    elif placebo < 0.1 * abs(facts.offset):
+        cause = "the placebo does not, so it comes with every removal, as when the mean is taken"
+        cause += " over one row less"
+    else:
+        cause = f"the placebo moves by {number(placebo)}"
     return Reason(
         f"Common term in {facts.label}",
         f"effects are shifted against scores by {number(facts.offset)}"
-        f" ({percent(abs(facts.offset) / facts.effect)} of a typical effect), as when dropping a"
-        " row renormalizes the mean; this moves signs, intercept and R², but no correlation.",
+        f" ({ratio(abs(facts.offset) / facts.effect)} of a typical effect); {cause}. It moves"
+        " signs, intercept and R², but no correlation.",
     )
 
 
@@ -115,21 +125,23 @@ def _stopping(worst: Facts, best: Facts | None) -> Reason | None:
 
 
 def _drift(worst: Facts, best: Facts | None) -> Reason | None:
-    if worst.drift is None or worst.drift < 0.05 or worst.placebo is None:
+    if worst.drift is None or worst.drift < DRIFT or worst.placebo is None:
         return None
     other = best.drift if best else None
-    if other is not None and other > worst.drift / 2:
-        return None
-    against = f"; in {best.label} {percent(other)}" if best and other is not None else ""
+    against = f"; in {best.label} {ratio(other)}" if best and other is not None else ""
     return Reason(
         "Drift",
         f"retraining {worst.label} with nothing removed moves the measurable by"
-        f" {number(worst.placebo)}, {percent(worst.drift)} of a typical effect{against}.",
+        f" {number(worst.placebo)}, {ratio(worst.drift)} of a typical effect{against}.",
     )
 
 
 def _target(worst: Facts, best: Facts | None) -> Reason | None:
-    return Reason("Target mismatch", f"{worst.mismatch}.") if worst.mismatch else None
+    return (
+        Reason("Target mismatch", f"{worst.mismatch.removeprefix('target mismatch: ')}.")
+        if worst.mismatch
+        else None
+    )
 
 
 def _noise(worst: Facts, best: Facts | None) -> Reason | None:

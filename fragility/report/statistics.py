@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
 Values = NDArray[np.float64]
+BOUNDS = {
+    "pearson": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+    "kendall": (-1.0, 1.0),
+    "sign_agreement": (0.0, 1.0),
+    "r2_identity": (-math.inf, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,35 @@ class Mean:
     n: int
 
 
-def mean_interval(values: Sequence[float] | Values) -> Mean:
-    """Returns the mean and its two-sided 95 % Student interval."""
+def mean_interval(values: Sequence[float] | Values, metric: str = "") -> Mean:
+    """Returns the mean and its two-sided 95 % Student interval, within the metric's bounds."""
     array = np.asarray(values, dtype=np.float64)
     mean, n = float(array.mean()), array.size
     if n < 2:
         return Mean(mean, None, None, n)
     half = t_half_width(float(array.std(ddof=1)), n)
-    return Mean(mean, mean - half, mean + half, n)
+    return Mean(mean, *within_bounds(metric, mean - half, mean + half), n)
+
+
+def geometric_mean(values: Values) -> Mean:
+    """Returns the geometric mean of positive values with the interval of the mean logarithm."""
+    log = mean_interval(np.log(values))
+    low, high = (None if end is None else math.exp(end) for end in (log.low, log.high))
+    return Mean(math.exp(log.value), low, high, log.n)
 
 
 def t_half_width(deviation: float, n: int) -> float:
     """Returns half the width of the 95 % Student interval of a mean of n values."""
     return float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
+
+
+def within_bounds(metric: str, low: float, high: float) -> tuple[float, float]:
+    """Returns the interval cut to the values that the metric can take.
+
+    A Student interval knows nothing of bounds; cutting it loses no coverage.
+    """
+    bounds = BOUNDS.get(metric, (-math.inf, math.inf))
+    return max(low, bounds[0]), min(high, bounds[1])
 
 
 def null_band(metric: str, n: int) -> tuple[float, float] | None:

@@ -100,8 +100,13 @@ def percent(share: float | None) -> str:
         return f"> 99.9{THIN}%"
     if 0 < share < 0.0005:
         return f"< 0.1{THIN}%"
-    digits = 0 if share in (0.0, 1.0) or 0.1 <= share <= 0.99 or share > 1.1 else 1
+    digits = 0 if share in (0.0, 1.0) or 0.1 <= share <= 0.99 or share > 1 else 1
     return f"{100 * share:.{digits}f}{THIN}%"
+
+
+def ratio(value: float) -> str:
+    """Returns one size as a percentage of another; it may exceed 100 % and rounds as numbers do."""
+    return percent(value) if value < 0.1 else f"{count(round(100 * value))}{THIN}%"
 
 
 def p_value(p: float | None) -> str:

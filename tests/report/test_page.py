@@ -11,6 +11,7 @@ import pytest
 from fragility.errors import UsageError
 from fragility.report import render
 from fragility.report.page import page
+from fragility.store.queries import query
 from tests.report import world
 from tests.store import samples
 
@@ -118,14 +119,21 @@ def test_every_figure_has_a_reading_a_query_and_rows(quickstart: str, depths: st
 
 def test_every_printed_query_runs(tmp_path: Path) -> None:
     connection = world.depths(2).connection()
-    html = page(connection, world.RUN)
-    queries = {
+    printed = printed_queries(page(connection, world.RUN))
+    assert len(printed) > 10
+    for sql in printed:
+        connection.execute(sql).fetchall()
+    samples.fill(tmp_path)
+    html = render(tmp_path, "r0", tmp_path / "r0.html").read_text(encoding="utf-8")
+    for sql in printed_queries(html):
+        query(tmp_path, sql, "r0")
+
+
+def printed_queries(html: str) -> set[str]:
+    return {
         sql.replace("&#39;", "'").replace("&#34;", '"').replace("&gt;", ">").replace("&lt;", "<")
         for sql in re.findall(r'<pre class="sql"[^>]*>(.*?)</pre>', html, re.DOTALL)
     }
-    assert len(queries) > 10
-    for sql in queries:
-        connection.execute(sql).fetchall()
 
 
 def test_long_tables_are_cut_and_say_so(depths: str) -> None:

@@ -10,6 +10,7 @@ from fragility.report import reasons
 from fragility.report.context import Context
 from fragility.report.pairs import choose, load
 from fragility.report.sections import agreement, answer, convergence, factors, head, trajectories
+from fragility.report.series import Contrast, swept
 from fragility.report.source import Source
 from fragility.report.statistics import mean_interval
 from tests.report import world
@@ -110,7 +111,7 @@ def test_replicates_show_a_ceiling_and_a_mismatch_its_badge() -> None:
     found = study(world.Arm("mlp", noise=0.5), replicates=3, mismatch="score last_layer, truth all")
     badges = {badge.name: badge for badge in head.section(found).data["badges"]}
     assert badges["Noise ceiling"].state == "fine"
-    assert badges["Target"].text == "mismatch: score last_layer, truth all"
+    assert badges["Target mismatch"].text == "score last_layer, truth all"
     assert agreement.section(found).data["rows"][0]["ceiling"] == "0.970"
     choices = choose(found)
     pairs, _ = load(found, choices)
@@ -148,7 +149,7 @@ def test_pairs_are_ordered_by_effect_and_thinned_with_both_ends() -> None:
 
 def test_a_sweep_is_drawn_over_its_values_in_order() -> None:
     found = context(world.depths(3, count=11))
-    assert factors.swept(found) == {"models.mlp.depth": [str(k) for k in range(1, 12)]}
+    assert swept(found) == {"models.mlp.depth": [str(k) for k in range(1, 12)]}
     (drawn,) = factors.section(found).data["factors"]
     assert [key.label for key in drawn["chart"].keys] [:2] == ["l2", "none"]  # fmt: skip
     assert [panel.title for panel in drawn["chart"].panels] == [
@@ -189,6 +190,6 @@ def test_diverged_trainings_are_counted_and_do_not_break_figures() -> None:
 
 
 def test_dataclasses_of_the_page_are_frozen() -> None:
-    for kind in (reasons.Reason, head.Badge, factors.Test):
+    for kind in (reasons.Reason, head.Badge, Contrast):
         assert dataclasses.fields(kind)
         assert kind.__dataclass_params__.frozen

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from fragility.report import svg
 from fragility.report.figures import scale
 from fragility.report.palette import BAND, PAPER, RULE, stand_in
-from fragility.report.statistics import Mean, mean_interval
+from fragility.report.statistics import Mean, geometric_mean, mean_interval
 
 WIDTH, HEIGHT = 340, 260
 
@@ -34,10 +34,14 @@ def distributions(
     title: str,
     axis: str,
     quantity: str,
+    metric: str = "",
     band: tuple[float, float] | None = None,
     logarithmic: bool = False,
 ) -> str:
-    """Returns points, means and 95 % Student intervals at evenly spaced levels."""
+    """Returns points, means and 95 % Student intervals at evenly spaced levels.
+
+    On a logarithmic axis means and intervals are those of the logarithms.
+    """
     with svg.style():
         figure = svg.canvas(WIDTH, HEIGHT)
         axes = svg.axes(figure, 56, 10, 8, 48)
@@ -50,7 +54,7 @@ def distributions(
         else:
             axes.axhline(0, color=RULE, linewidth=0.5)
         for index, line in enumerate(series):
-            _series(axes, index, len(series), line, levels)
+            _series(axes, index, len(series), line, levels, metric, logarithmic)
         axes.set_xlim(-0.6, len(levels) - 0.4)
         axes.set_xticks(range(len(levels)), [_short(level) for level in levels])
         axes.set_xlabel(axis)
@@ -63,7 +67,15 @@ def distributions(
         return svg.render(figure, name, title)
 
 
-def _series(axes: Axes, index: int, of: int, line: Line, levels: Sequence[str]) -> None:
+def _series(
+    axes: Axes,
+    index: int,
+    of: int,
+    line: Line,
+    levels: Sequence[str],
+    metric: str,
+    logarithmic: bool,
+) -> None:
     colour = stand_in(line.token)
     room = 0.7 / of
     middle = (index - (of - 1) / 2) * room
@@ -77,7 +89,7 @@ def _series(axes: Axes, index: int, of: int, line: Line, levels: Sequence[str]) 
             offset = ((np.arange(values.size) * 0.618034) % 1 - 0.5) * room * 0.7
             axes.scatter(position + middle + offset, values, s=9, color=colour, alpha=0.4,
                          linewidths=0, marker="o")  # fmt: skip
-        mean = mean_interval(values)
+        mean = geometric_mean(values) if logarithmic else mean_interval(values, metric)
         places.append(position + middle)
         means.append(mean)
         _whisker(axes, position + middle, mean, colour)

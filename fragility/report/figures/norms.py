@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from fragility.report import svg
+from fragility.report.figures.scale import short
 from fragility.report.palette import GRID, INK, PAPER, SOFT
 from fragility.report.text import THIN, number
 
@@ -81,4 +82,4 @@ def _draw(axes: Axes, y: int, row: Norms) -> None:
 
 def _power(x: float) -> str:
     exponent = round(math.log10(x))
-    return number(x) if -3 < exponent < 5 else number(x).removeprefix(f"1.00{THIN}×{THIN}")
+    return short(x) if -4 < exponent < 5 else number(x).removeprefix(f"1.00{THIN}×{THIN}")

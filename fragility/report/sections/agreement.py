@@ -18,7 +18,7 @@ from fragility.report.text import (
 )
 from fragility.store import report_queries as ask
 
-ROWS, ROWS_WITH_ALL_METRICS = 24, 8
+ROWS, ROWS_WITH_ALL_METRICS = 40, 8
 REFERENCE = {"slope": 1.0}
 FLOOR = {"r2_identity": -1.0}
 
@@ -77,8 +77,8 @@ def _row(context: Context, combination: Combination) -> dict[str, object]:
         "pairs": f"{count(first.n or 0)} × {count(first.n_test or 0)}",
         "repeats": count(first.repeats),
         "ceiling": number(first.ceiling),
-        "target": target["mismatch"] or f"same: {target['score_parameters']}",
-        "mismatch": target["mismatch"] is not None,
+        "mismatch": context.mismatch(combination),
+        "target": f"same target ({target['score_parameters']})",
     }
 
 
@@ -96,7 +96,7 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
         metrics = [metric for metric in metrics if metric in ("pearson", "spearman", "slope")]
     smallest = min((e.n for e in context.estimates.values() if e.n), default=0)
     panels = [Panel(_forest(context, shown, m, smallest), metric_name(m)) for m in metrics]
-    notes = []
+    notes = context.mismatches()
     if len(shown) < len(measured):
         notes.append(
             f"{len(shown)} of {len(measured)} rows are drawn, evenly spaced; the table has all."

@@ -79,8 +79,9 @@ def _lead(context: Context, ranked: Sequence[tuple[Combination, Estimate]]) -> l
         return [f"Scores agree with retraining in {' and in '.join(ends)}. {order}"]
     if len(ranked) == 2:
         return [f"Scores agree better with retraining in {ends[0]} than in {ends[1]}. {order}"]
+    what = "arms" if len(context.arms) == len(context.combinations) else "comparisons"
     return [
-        f"Of {len(ranked)} arms, scores agree best with retraining in {ends[0]} and worst in"
+        f"Of {len(ranked)} {what}, scores agree best with retraining in {ends[0]} and worst in"
         f" {ends[1]}. {order}"
     ]
 
@@ -95,6 +96,8 @@ def _numbers(context: Context, item: tuple[Combination, Estimate]) -> str:
         words += f", slope {_estimate('slope', slope)}"
     repeats = f"mean of {count(found.defined)} repeats, each " if found.defined > 1 else ""
     tests = f" and {plural(found.n_test, 'test point')}" if found.n_test else ""
+    mismatch = context.mismatch(combination)
+    words += f"; {mismatch}" if mismatch else ""
     return f"{words}; {repeats}from {plural(found.n or 0, 'training point')}{tests}"
 
 
@@ -112,6 +115,8 @@ def _table(metric: str, shown: Sequence[Facts]) -> list[tuple[str, list[str]]]:
     def share(facts: Facts) -> str:
         if not facts.retrainings:
             return number(None)
+        if not facts.judged:
+            return "no stopping rule"
         return f"{count(facts.converged)} of {count(facts.retrainings)}"
 
     def primary(facts: Facts) -> str:

@@ -5,62 +5,44 @@ Figures 1 to 3 of Epifano et al. 2023, signed.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fragility.report.context import Context, metric_name, natural, spread
+from fragility.report.context import Context, metric_name, spread
 from fragility.report.facts import TOP
 from fragility.report.figures.distributions import Line, distributions
-from fragility.report.palette import MARKERS, SERIES
-from fragility.report.parts import Chart, Key, Panel, Section, data_table
+from fragility.report.palette import MARKERS
+from fragility.report.parts import Chart, DataTable, Key, Panel, Section, data_table
+from fragility.report.series import Contrast, Settings, contrast, swept
 from fragility.report.source import Row
-from fragility.report.statistics import anova, mean_interval, null_band, trend
-from fragility.report.text import interval, listing, number, p_value, plural
+from fragility.report.statistics import null_band
+from fragility.report.text import listing, plural
 from fragility.store import report_queries as ask
 
 SHAPES = ("dot", "square", "triangle", "diamond", "down", "plus")
-MOST_SERIES, MOST_LEVELS, METRICS = 6, 16, ("pearson", "spearman")
+METRICS = ("pearson", "spearman")
+MOST_SERIES, MOST_LEVELS, MOST_JUDGES, MOST_TESTS = 6, 16, 3, 24
 
 
 @dataclass(frozen=True)
-class Test:
-    """One series of one quantity over the levels: first and last mean, trend and ANOVA."""
+class Quantity:
+    """What one panel shows: a metric under one estimator and procedure, or a diagnostic."""
 
-    quantity: str
-    series: str
-    first: str
-    last: str
-    trend: str
-    anova: str
+    name: str
+    metric: str
+    rows: Sequence[Row]
 
 
 def section(context: Context) -> Section:
     """Returns one chart and one table of tests for every swept factor."""
-    factors = swept(context)
-    charts = [_chart(context, i, name, levels) for i, (name, levels) in enumerate(factors.items())]
-    return Section("factors", "Against factors", {"factors": charts, "none": _none(context)})
-
-
-def swept(context: Context) -> Mapping[str, list[str]]:
-    """Returns every factor that takes several values, with its values in natural order."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for cell in context.cells:
-        for name, value in json.loads(cell["factors"] or "{}").items():
-            found[name].add(as_text(value))
-    return {
-        name: sorted(values, key=natural)
-        for name, values in sorted(found.items())
-        if len(values) > 1
-    }
-
-
-def as_text(value: object) -> str:
-    """Returns a factor's value as DuckDB's `->>` gives it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    factors = [
+        _factor(context, index, name, levels)
+        for index, (name, levels) in enumerate(swept(context).items())
+    ]
+    return Section("factors", "Against factors", {"factors": factors, "none": _none(context)})
 
 
 def _none(context: Context) -> str:
@@ -70,40 +52,59 @@ def _none(context: Context) -> str:
     return f"Nothing was swept in this study, and every arm has {over}: there is nothing to draw."
 
 
-def _chart(context: Context, index: int, factor: str, levels: list[str]) -> dict[str, object]:
-    shown = spread(levels, MOST_LEVELS)
-    quantities = [
-        (m, metric_name(m), ask.factor_agreement(factor, m))
-        for m in METRICS
-        if m in context.metrics
-    ]
-    quantities.append((TOP, "top Hessian eigenvalue", ask.factor_diagnostic(factor, TOP)))
-    panels, tests, tables, notes = [], [], [], []
+def _factor(context: Context, index: int, factor: str, levels: list[str]) -> dict[str, object]:
+    shown, settings, n = spread(levels, MOST_LEVELS), Settings(context, factor), _n(context)
+    panels: list[Panel] = []
+    tests: list[Contrast] = []
     keys: dict[str, Key] = {}
-    for quantity, words, query in quantities:
-        rows = context.source.fetch(query)
-        if not len(rows):
+    hidden: set[str] = set()
+    for number, quantity in enumerate(_quantities(context, factor)):
+        lines = settings.lines(quantity.rows)
+        if not lines:
             continue
-        tables.append(data_table(rows))
-        lines = series(context, factor, rows.dicts)
-        drawn = lines[:MOST_SERIES]
-        if len(drawn) < len(lines):
-            notes.append(
-                f"{words}: {len(drawn)} of {len(lines)} series are drawn; the query has all."
-            )
-        for line in drawn:
+        hidden |= {line.label for line in lines[MOST_SERIES:]}
+        for line in lines[:MOST_SERIES]:
             shape = SHAPES[MARKERS.index(line.marker)]
             keys.setdefault(line.label, Key(line.label, line.token, shape))
-        band = null_band(quantity, _n(context)) if quantity in METRICS else None
-        panels.append(_panel(drawn, shown, f"factor-{index}-{quantity}", words, factor, band))
-        tests += [_test(words, line, levels) for line in lines]
-    if len(shown) < len(levels):
-        notes.append(f"{len(shown)} of {len(levels)} values are drawn, evenly spaced.")
-    title = f"Agreement and curvature against {factor}"
+        name = f"factor-{index}-{number}"
+        panels.append(_panel(quantity, lines[:MOST_SERIES], shown, name, factor, n))
+        tests += [contrast(quantity.name, quantity.metric, line, levels) for line in lines]
     reading = _reading(tests, factor, levels)
-    listed = [*keys.values(), Key("what unrelated numbers give (95 %)", "band", "band")]
-    chart = Chart(f"factor-{index}", title, panels, reading, tables, listed, notes)
-    return {"chart": chart, "tests": tests[:24], "more": max(0, len(tests) - 24)}
+    if not panels:
+        return {"chart": None, "words": reading, "tests": [], "more": 0}
+    chart = Chart(
+        f"factor-{index}",
+        f"Agreement and curvature against {factor}",
+        panels,
+        reading,
+        _tables(context, factor),
+        [*keys.values(), Key(f"what unrelated numbers give (95 %, n = {n})", "band", "band")],
+        _notes(context, levels, shown, hidden),
+    )
+    return {"chart": chart, "tests": tests[:MOST_TESTS], "more": max(0, len(tests) - MOST_TESTS)}
+
+
+def _quantities(context: Context, factor: str) -> Iterator[Quantity]:
+    """Each metric under each shown estimator and procedure, then the top eigenvalue."""
+    for metric in METRICS:
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in context.source.ask(ask.factor_agreement(factor, metric)):
+            groups[row["estimator"], row["procedure"]].append(row)
+        for judge in spread(sorted(groups), MOST_JUDGES):
+            words = " · ".join((metric_name(metric), *_varying(context, judge)))
+            yield Quantity(words, metric, groups[judge])
+    rows = context.source.ask(ask.factor_diagnostic(factor, TOP))
+    yield Quantity("top Hessian eigenvalue", TOP, rows)
+
+
+def _varying(context: Context, judge: tuple[str, str]) -> list[str]:
+    estimators = {c.estimator for c in context.combinations}
+    procedures = {c.procedure for c in context.combinations}
+    return [
+        word
+        for word, all_of_them in zip(judge, (estimators, procedures), strict=True)
+        if len(all_of_them) > 1
+    ]
 
 
 def _n(context: Context) -> int:
@@ -111,80 +112,56 @@ def _n(context: Context) -> int:
 
 
 def _panel(
-    lines: Sequence[Line],
-    levels: Sequence[str],
-    name: str,
-    words: str,
-    factor: str,
-    band: tuple[float, float] | None,
+    quantity: Quantity, lines: Sequence[Line], levels: Sequence[str], name: str, factor: str, n: int
 ) -> Panel:
     values = np.concatenate([np.asarray(v) for line in lines for v in line.values.values()])
-    wide = band is None and values.min() > 0 and values.max() / values.min() > 50
+    band = null_band(quantity.metric, n)
+    wide = bool(band is None and values.min() > 0 and values.max() > 50 * values.min())
     drawing = distributions(
-        lines, levels, name=name, title=f"{words} against {factor}", axis=factor.split(".")[-1],
-        quantity=words, band=band, logarithmic=bool(wide),
-    )  # fmt: skip
-    return Panel(drawing, words)
-
-
-def series(context: Context, factor: str, rows: Sequence[Row]) -> list[Line]:
-    """Returns one line for every setting apart from the factor and the repeat.
-
-    A setting's words are the parts that vary among the rows.
-    """
-    parts = ("dataset", "model", "regularization", "training", "others", "estimator", "procedure")
-    keyed = [(_setting(row, factor, parts), row) for row in rows]
-    varying = [i for i in range(len(parts)) if len({key[i] for key, _ in keyed}) > 1]
-    values: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for key, row in keyed:
-        if row["factor_value"] is not None and np.isfinite(row["value"]):
-            values[key][row["factor_value"]].append(row["value"])
-    labels = {key: " · ".join(key[i] for i in varying) or "all cells" for key in values}
-    order = sorted(values, key=lambda key: natural(labels[key]))
-    return [
-        Line(labels[key], SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)], values[key])
-        for i, key in enumerate(order)
-    ]
-
-
-def _setting(row: Row, factor: str, parts: Sequence[str]) -> tuple[str, ...]:
-    others = {k: v for k, v in json.loads(row["factors"] or "{}").items() if k != factor}
-    words = ", ".join(f"{k.split('.')[-1]}={as_text(v)}" for k, v in sorted(others.items()))
-    return tuple(words if part == "others" else str(row[part] or "") for part in parts)
-
-
-def _test(quantity: str, line: Line, levels: Sequence[str]) -> Test:
-    present = [level for level in levels if line.values.get(level)]
-    groups = [np.asarray(line.values[level], dtype=float) for level in present]
-    ranks = np.concatenate([np.full(g.size, float(levels.index(lv)))
-                            for lv, g in zip(present, groups, strict=True)])  # fmt: skip
-    found = anova(groups)
-    return Test(
-        quantity,
-        line.label,
-        _mean(present[0], groups[0]),
-        _mean(present[-1], groups[-1]),
-        number(trend(ranks, np.concatenate(groups))),
-        f"F = {number(found[0])}, {p_value(found[1])}" if found else "needs repeats",
+        lines,
+        levels,
+        name=name,
+        title=f"{quantity.name} against {factor}",
+        axis=factor.split(".")[-1],
+        quantity=quantity.name.partition(" · ")[0],
+        metric=quantity.metric,
+        band=band,
+        logarithmic=wide,
     )
+    return Panel(drawing, quantity.name, "geometric means" if wide else "")
 
 
-def _mean(
-    level: str, values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> str:
-    mean = mean_interval(values)
-    return f"{level}: {number(mean.value)} {interval(mean.low, mean.high)}".strip()
+def _tables(context: Context, factor: str) -> list[DataTable]:
+    queries = [ask.factor_agreement(factor, metric) for metric in METRICS]
+    queries.append(ask.factor_diagnostic(factor, TOP))
+    found = [context.source.fetch(query) for query in queries]
+    return [data_table(rows) for rows in found if len(rows)]
 
 
-def _reading(tests: Sequence[Test], factor: str, levels: Sequence[str]) -> str:
+def _notes(
+    context: Context, levels: Sequence[str], shown: Sequence[str], hidden: set[str]
+) -> list[str]:
+    judges = {(c.estimator, c.procedure) for c in context.combinations}
+    notes = context.mismatches()
+    if len(shown) < len(levels):
+        notes.append(f"{len(shown)} of {len(levels)} values are drawn, evenly spaced.")
+    if hidden:
+        notes.append(f"Not drawn: {listing(sorted(hidden))}; the queries have them.")
+    if len(judges) > MOST_JUDGES:
+        notes.append(
+            f"{MOST_JUDGES} of {len(judges)} estimators and procedures are drawn; the queries have"
+            " all."
+        )
+    return notes
+
+
+def _reading(tests: Sequence[Contrast], factor: str, levels: Sequence[str]) -> str:
     if not tests:
         return f"No value was measured at any of the {len(levels)} values of {factor}."
-    first = [test for test in tests if test.quantity == tests[0].quantity]
-    words = [
-        f"{test.series}, mean {test.quantity} goes from {test.first.partition(': ')[2]} at"
-        f" {test.first.partition(':')[0]} to {test.last.partition(': ')[2]} at"
-        f" {test.last.partition(':')[0]} (rank trend {test.trend})"
-        for test in first[:3]
-    ]
+    first = [found for found in tests if found.quantity == tests[0].quantity]
+    words = [f"{t.series} {t.first} and {t.last} (rank trend {t.trend})" for t in first[:3]]
     more = f"; {len(first) - 3} more series are in the table" if len(first) > 3 else ""
-    return f"Along {factor} = {listing(levels, 8)}: {'; '.join(words)}{more}."
+    return (
+        f"Mean {first[0].quantity} at the first and the last of {len(levels)} values of {factor}:"
+        f" {'; '.join(words)}{more}."
+    )

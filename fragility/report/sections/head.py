@@ -129,7 +129,8 @@ def _convergence(context: Context, query: ask.Query, column: str, noun: str) -> 
 def _target(context: Context) -> Badge:
     found = sorted({t["mismatch"] for t in context.targets.values() if t["mismatch"]})
     if found:
-        return Badge("Target", f"mismatch: {listing(found, 2)}", "warn")
+        words = [text.removeprefix("target mismatch: ") for text in found]
+        return Badge("Target mismatch", listing(words, 2), "warn")
     covered = sorted({t["score_parameters"] for t in context.targets.values()})
     what = f" ({listing(covered)})" if covered else ""
     return Badge("Target", f"score and truth cover the same parameters{what}", "fine")

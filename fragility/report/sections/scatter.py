@@ -18,7 +18,7 @@ from fragility.report.pairs import (
 )
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
 from fragility.report.statistics import line
-from fragility.report.text import listing, number, percent, plural
+from fragility.report.text import listing, number, plural, ratio
 from fragility.store import report_queries as ask
 
 
@@ -69,6 +69,8 @@ def _panel(context: Context, pairs: Pairs, index: int, most: int) -> Panel:
     note = f"{value_words(context, pairs.choice)}, n = {pairs.score.size}"
     if fitted:
         note += f", slope {number(fitted[0])}"
+    mismatch = context.mismatch(pairs.choice.combination)
+    note += f"; {mismatch}" if mismatch else ""
     token = context.colours[pairs.choice.combination.estimator]
     drawing = scatter(pairs.thinned(most), name=f"scatter-{index}", title=words, token=token)
     return Panel(drawing, words, note)
@@ -97,7 +99,7 @@ def _reading(context: Context, loaded: Sequence[Pairs]) -> str:
         if pairs.placebo is not None:
             typical = float(sorted(abs(pairs.effect))[pairs.effect.size // 2])
             if typical:
-                share = percent(abs(pairs.placebo) / typical)
+                share = ratio(abs(pairs.placebo) / typical)
                 words += f" and a placebo of {share} of its median effect"
         parts.append(words)
     several = any(pairs.choice.place == "median" for pairs in middle)

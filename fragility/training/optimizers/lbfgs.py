@@ -14,7 +14,7 @@ from fragility.numerics.stack import Evaluation, StackProblem
 from fragility.training.optimizers.base import Optimizer, Stepper
 
 _SUFFICIENT_DECREASE = 1e-4
-_BACKTRACKS = 25
+_BACKTRACKS = 12
 
 
 class LBFGS(Optimizer):
