@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 UV_VERSION ?= 0.13.9
 PYTEST_ARGS ?=
-DEMO = --repeats 3 --set training.adam.steps=3000 --set procedures.warm.steps=500
+DEMO = --repeats 3 --set training.adam.steps=2000 --set procedures.warm.steps=300
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 

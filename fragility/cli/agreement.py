@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fragility.cli import text
-from fragility.report.statistics import t_half_width
 from fragility.store import queries, report_queries
 
 SHOWN = 24
@@ -73,6 +72,9 @@ def _estimate(row: Row | None) -> str:
         return "-"
     low, high = row["ci_low"], row["ci_high"]
     if row["defined"] > 1:
+        # Brings matplotlib with it, which takes longer than the rest of a cached run.
+        from fragility.report.statistics import t_half_width
+
         half = t_half_width(row["deviation"], row["defined"])
         low, high = row["value"] - half, row["value"] + half
     known = [number for number in (row["value"], low, high) if number is not None]

@@ -47,6 +47,9 @@ class Outcome:
     def record(self, seconds: float) -> BatchRecord:
         """Returns the record for the store; the batch's time is shared equally."""
         share = seconds / len(self.batch.tasks)
+        tables = {name: _columns(columns) for name, columns in self.rows.items()}
+        if trainings := tables.get("training_facts"):
+            trainings["seconds"] = np.full(len(trainings["task"]), share)
         return BatchRecord(
             batch_id=self.batch.batch_id,
             finished=datetime.now(UTC).isoformat(),
@@ -60,7 +63,7 @@ class Outcome:
                 )
                 for position, task in enumerate(self.batch.tasks)
             ),
-            tables={name: _columns(columns) for name, columns in self.rows.items()},
+            tables=tables,
             arrays=self.arrays,
         )
 

@@ -110,7 +110,7 @@ class _Driver:
         self.store = bench.store
         finished = self.store.finished()
         self.done = {i for i in plan.tasks if i in finished and finished[i].status == "ok"}
-        self.cached = len(self.done)
+        self.cached = len(self.done & wanted)
         self.ok = 0
         self.failures: list[Failure] = []
         self.skips: dict[str, str] = {}
@@ -218,7 +218,8 @@ class _Driver:
             plan_record(plan),
         )
         tasks = {
-            kind: [i for b in plan.batches if b.kind == kind for i in b.task_ids] for kind in KINDS
+            kind: [i for b in plan.batches if b.kind == kind for i in b.task_ids & self.wanted]
+            for kind in KINDS
         }
         self.on_event(
             PlanReady(

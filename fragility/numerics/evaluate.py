@@ -19,5 +19,8 @@ def evaluate(
     One model at a time, whatever stack it was trained in: the numbers depend on the parameters
     alone, so that a retraining of zero steps has an effect of exactly zero.
     """
-    outputs = network(parameters, inputs)
+    # A view into a stack starts at another address for each model, and matrix products round
+    # differently by address: a copy starts where every tensor of torch's own does.
+    aligned = {name: value.clone() for name, value in parameters.items()}
+    outputs = network(aligned, inputs)
     return loss.per_example(outputs, targets), outputs

@@ -11,9 +11,10 @@ from torch import Tensor
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Returns -log softmax(outputs)[target], shape (..., n) for outputs (..., n, classes)."""
-    log_probabilities = torch.log_softmax(outputs, dim=-1)
-    index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
-    return -log_probabilities.gather(-1, index).squeeze(-1)
+    # Examples along the last axis, as stacks have them: the classes are few.
+    log_probabilities = torch.log_softmax(outputs.transpose(-1, -2), dim=-2)
+    index = targets.expand(outputs.shape[:-1]).unsqueeze(-2)
+    return -log_probabilities.gather(-2, index).squeeze(-2)
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

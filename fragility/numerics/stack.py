@@ -13,8 +13,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
+from fragility.numerics.fused_forward import stacked_outputs
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
 
@@ -69,8 +69,7 @@ class StackProblem:
     def outputs(self, theta: Tensor, inputs: Tensor) -> Tensor:
         """Returns the outputs (K, n, k) of all models on the same inputs (n, ...)."""
         stacked = {**self.layout.unflatten(theta), **self.frozen}
-        outputs: Tensor = vmap(self.network, in_dims=(0, None))(stacked, inputs)
-        return outputs
+        return stacked_outputs(self.network, stacked, inputs)
 
     def evaluate(self, theta: Tensor) -> Evaluation:
         """Returns objectives and gradients at theta (K, P); one forward and one backward pass.

@@ -68,11 +68,20 @@ def resolved(loaded: LoadedStudy) -> dict[str, JSON]:
 
 
 def _leaves(prefix: str, value: JSON) -> Iterator[tuple[str, JSON]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
+    entries = _by_kind(value) if isinstance(value, list) else value
+    if isinstance(entries, dict) and entries:
+        for key, item in entries.items():
             yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
     else:
         yield prefix, value
+
+
+def _by_kind(value: list[JSON]) -> JSON:
+    """Returns a list of methods by their kinds, any other list as it is."""
+    kinds: dict[str, JSON] = {
+        str(item["kind"]): item for item in value if isinstance(item, dict) and "kind" in item
+    }
+    return kinds if len(kinds) == len(value) else value
 
 
 def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
@@ -213,7 +222,16 @@ class _Compiler:
             )
         yield from retrainings
         effects = Task(
-            digest(["effects", train_id, selection, [task.task_id for task in retrainings]]),
+            digest(
+                [
+                    "effects",
+                    train_id,
+                    selection,
+                    # Stored as the role of the points.
+                    [procedure.train_points.kind, procedure.test_points.kind],
+                    [task.task_id for task in retrainings],
+                ]
+            ),
             "measure",
             self.position,
             inputs=(*inputs, *(task.task_id for task in retrainings)),
@@ -221,7 +239,7 @@ class _Compiler:
             selection=selection,
         )
         yield effects
-        metrics: list[JSON] = [_identity(metric) for metric in cell.metrics]
+        metrics: list[JSON] = [*sorted(_identity(metric) for metric in cell.metrics)]
         for label in cell.estimators:
             scores = estimates[label, selection].task_id
             yield Task(

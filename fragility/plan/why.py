@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fragility.method import JSON
 from fragility.plan.tasks import Kind, Plan
+from fragility.study.nodes import flow
 
 _CONCERNS: dict[Kind, tuple[str, ...]] = {
     "train": ("seed", "repeats", "datasets", "models", "regularization", "training", "sweep"),
@@ -14,6 +15,7 @@ _CONCERNS: dict[Kind, tuple[str, ...]] = {
     "measure": ("metrics",),
     "diagnose": ("diagnostics",),
 }
+_TEXTS = ("title", "question")
 _SHOWN = 3
 
 
@@ -38,7 +40,11 @@ def why(plan: Plan, kind: Kind, pending: frozenset[str], before: Mapping[str, JS
 
 
 def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str, str]:
-    """Returns what changed between two resolved studies, by dotted path, in words."""
+    """Returns what changed between two resolved studies, by dotted path, in words.
+
+    Texts that only the report shows are left out.
+    """
+    before, now = _telling(before), _telling(now)
     changes: dict[str, str] = {}
     for path, value in now.items():
         if path in before:
@@ -54,12 +60,20 @@ def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str
     return changes
 
 
+def _telling(study: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Returns the study without texts and without sections that are empty."""
+    return {path: value for path, value in study.items() if value != {} and path not in _TEXTS}
+
+
 def _entry(path: str) -> str:
-    """Returns the labelled entry a path belongs to: `estimators.cg` of `estimators.cg.damping`."""
-    return ".".join(path.split(".")[:2])
+    """Returns the labelled entry a path belongs to: `estimators.cg` of `estimators.cg.damping`.
+
+    A swept path is an entry of its own.
+    """
+    return path if path.startswith("sweep.") else ".".join(path.split(".")[:2])
 
 
 def _change(path: str, old: JSON, new: JSON) -> str:
     if path == "repeats" and isinstance(old, int) and isinstance(new, int):
         return f"{new - old:+d} repeats"
-    return f"{path} {old} -> {new}"
+    return f"{path} {flow(old)} -> {flow(new)}"

@@ -14,7 +14,8 @@ from fragility.numerics.stack import Evaluation, StackProblem
 from fragility.training.optimizers.base import Optimizer, Stepper
 
 _SUFFICIENT_DECREASE = 1e-4
-_BACKTRACKS = 12
+_BACKTRACKS = 20
+_PATIENCE = 20
 
 
 class LBFGS(Optimizer):
@@ -53,6 +54,8 @@ class _Quasi(Stepper):
         self.inverse: list[Tensor] = []
         self.scale = theta.new_zeros(theta.shape[0])
         self.failures = torch.zeros(theta.shape[0], dtype=torch.long, device=theta.device)
+        self.idle = torch.zeros_like(self.failures)
+        self.flattest = torch.full_like(self.scale, torch.inf)
 
     def step(
         self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
@@ -64,14 +67,16 @@ class _Quasi(Stepper):
         slope = torch.where(ascent, -here.gradient.square().sum(dim=1), slope)
         moved, there = _backtrack(problem, theta, here, direction, slope, rates)
         self._remember(moved - theta, there.gradient - here.gradient)
-        lower = there.objective < here.objective
-        flatter = there.gradient.norm(dim=1) < here.gradient.norm(dim=1)
-        self._forget(~(lower | flatter))
+        self._forget((moved == theta).all(dim=1))
+        norm = there.gradient.norm(dim=1)
+        better = (there.objective < here.objective) | (norm < self.flattest)
+        self.flattest = torch.minimum(self.flattest, norm)
+        self.idle = torch.where(better, 0, self.idle + 1)
         return moved, there
 
     def stalled(self) -> Tensor:
-        """Models for which even the steepest descent finds no lower point."""
-        return self.failures > 1
+        """Models that find no lower point downhill, or none lower or flatter for a while."""
+        return (self.failures > 1) | (self.idle > _PATIENCE)
 
     def _direction(self, gradient: Tensor) -> Tensor:
         q = gradient
@@ -104,14 +109,15 @@ class _Quasi(Stepper):
             del self.steps[0], self.changes[0], self.inverse[0]
 
     def _forget(self, failed: Tensor) -> None:
-        """Drops the curvature pairs of models that came no further: they start over downhill."""
+        """Drops the curvature pairs of models whose line search failed: they start over downhill."""
         self.failures = torch.where(failed, self.failures + 1, 0)
         if bool(failed.any()):
             self.inverse = [torch.where(failed.unsqueeze(1), 0, rho) for rho in self.inverse]
             self.scale = torch.where(failed, 0, self.scale)
 
     def select(self, index: Tensor) -> None:
-        self.failures = self.failures[index]
+        self.failures, self.idle = self.failures[index], self.idle[index]
+        self.flattest = self.flattest[index]
         self.steps = [s[index] for s in self.steps]
         self.changes = [y[index] for y in self.changes]
         self.inverse = [rho[index] for rho in self.inverse]
