@@ -16,7 +16,7 @@ from fragility.plan.cost import steps
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.training import Recorder, Training
 
-_TIMED_STEPS = 3
+_TIMED_STEPS = 5
 _PROBE_STEPS = 200
 _EVALUATION_SECONDS = 5e-4
 
@@ -44,13 +44,8 @@ def _shape(bench: Workbench, batch: Batch) -> str:
     limits = sorted({steps(bench.plan, t) for t in batch.tasks})
     return digest(
         [
-            batch.kind,
-            planned.data_id,
-            model,
-            training,
-            list(limits),
-            len(batch.tasks),
-            task.procedure,
+            *(batch.kind, planned.data_id, model, training, list(limits), len(batch.tasks)),
+            *(task.procedure, task.estimator is None),
         ]
     )
 
@@ -59,13 +54,15 @@ def _seconds(bench: Workbench, batch: Batch) -> float:
     if batch.kind in ("train", "retrain"):
         return _training_seconds(bench, batch)
     if batch.kind == "measure" and batch.tasks[0].estimator is not None:
-        return sum(_agreement_seconds(bench, task) for task in batch.tasks[:1]) * len(batch.tasks)
+        return _agreement_seconds(bench, batch.tasks[0]) * len(batch.tasks)
     return 0.0
 
 
 def _training_seconds(bench: Workbench, batch: Batch) -> float:
     cells = [bench.cell(task) for task in batch.tasks]
     trainings = [_training(bench, task) for task in batch.tasks]
+    # The first pass also pays for whatever torch loads when it is first asked.
+    _fit(bench, cells[:1], [trainings[0].limited(1, None)])
     started = perf_counter()
     _fit(bench, cells, [t.limited(_TIMED_STEPS, None) for t in trainings])
     # One evaluation at the start is not a step.

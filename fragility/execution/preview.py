@@ -14,7 +14,7 @@ from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
 from fragility.plan.compile import compile_study
 from fragility.plan.summary import PlanSummary, summarize
-from fragility.plan.tasks import Batch, Plan
+from fragility.plan.tasks import Plan
 from fragility.store import Store
 from fragility.store.runs import last_resolved
 from fragility.study.load import LoadedStudy
@@ -48,18 +48,13 @@ def preview(loaded: LoadedStudy, store_root: Path, options: RunOptions) -> Previ
         asked = replace(
             plan,
             placements=tuple(task for task in plan.placements if task.task_id in wanted),
-            batches=_only(plan.batches, wanted),
+            batches=plan.left(wanted),
         )
         bench = Workbench(plan, catalog, store, pick_device(options.device))
         return Preview(
             plan=asked,
             summary=summarize(asked, done, last_resolved(store_root, plan.study)),
-            predicted_seconds=predict_seconds(bench, _only(asked.batches, wanted - done)),
+            predicted_seconds=predict_seconds(bench, asked.left(wanted - done)),
             device=str(bench.device),
             threads=torch.get_num_threads(),
         )
-
-
-def _only(batches: tuple[Batch, ...], tasks: frozenset[str]) -> tuple[Batch, ...]:
-    kept = (replace(b, tasks=tuple(t for t in b.tasks if t.task_id in tasks)) for b in batches)
-    return tuple(batch for batch in kept if batch.tasks)

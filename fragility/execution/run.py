@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import torch
 
+from fragility.execution.calibrate import predict_seconds
 from fragility.execution.environment import pick_device, versions
 from fragility.execution.events import (
     BatchFinished,
@@ -112,6 +113,7 @@ class _Driver:
         self.done = {i for i in plan.tasks if i in finished and finished[i].status == "ok"}
         self.cached = len(self.done & wanted)
         self.ok = 0
+        self.predicted = predict_seconds(bench, plan.left(wanted - self.done))
         self.failures: list[Failure] = []
         self.skips: dict[str, str] = {}
         now = datetime.now(UTC)
@@ -135,7 +137,7 @@ class _Driver:
             failed=len(self.failures),
             skipped=len(self.skips),
             seconds=perf_counter() - started,
-            predicted_seconds=None,
+            predicted_seconds=self.predicted,
             peak_memory=_peak_memory(),
             failures=tuple(self.failures),
             interrupted=interrupted,
@@ -210,6 +212,7 @@ class _Driver:
                 overrides=loaded.overrides,
                 study_text=loaded.text,
                 study_path=loaded.label,
+                predicted_seconds=self.predicted,
                 device=str(self.bench.device),
                 threads=torch.get_num_threads(),
                 versions=versions(),
@@ -227,7 +230,7 @@ class _Driver:
                 run_id=self.run_id,
                 totals={kind: len(ids) for kind, ids in tasks.items()},
                 cached={kind: len(self.done.intersection(ids)) for kind, ids in tasks.items()},
-                predicted_seconds=None,
+                predicted_seconds=self.predicted,
             )
         )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -84,6 +84,14 @@ class Plan:
     def tasks(self) -> dict[str, Task]:
         """Every task once, by id."""
         return {task.task_id: task for batch in self.batches for task in batch.tasks}
+
+    def left(self, tasks: Container[str]) -> tuple[Batch, ...]:
+        """Returns the batches cut down to some tasks, without the empty ones."""
+        kept = (
+            replace(batch, tasks=tuple(t for t in batch.tasks if t.task_id in tasks))
+            for batch in self.batches
+        )
+        return tuple(batch for batch in kept if batch.tasks)
 
     def counts(self) -> dict[Kind, int]:
         """Returns the number of tasks of each kind."""

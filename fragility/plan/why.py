@@ -35,8 +35,8 @@ def why(plan: Plan, kind: Kind, pending: frozenset[str], before: Mapping[str, JS
     reasons = own or inherited or list(changes.values())
     if not reasons:
         return "not finished in the last run"
-    more = f", {len(reasons) - _SHOWN} more changes" if len(reasons) > _SHOWN else ""
-    return ", ".join(reasons[:_SHOWN]) + more
+    shown, more = reasons[:_SHOWN], len(reasons) - _SHOWN
+    return ", ".join([*shown, f"{more} more change{'s' if more > 1 else ''}"] if more > 0 else shown)
 
 
 def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str, str]:
@@ -75,5 +75,6 @@ def _entry(path: str) -> str:
 
 def _change(path: str, old: JSON, new: JSON) -> str:
     if path == "repeats" and isinstance(old, int) and isinstance(new, int):
-        return f"{new - old:+d} repeats"
+        more = new - old
+        return f"{more:+d} repeat{'' if abs(more) == 1 else 's'}"
     return f"{path} {flow(old)} -> {flow(new)}"

@@ -109,7 +109,7 @@ class _Quasi(Stepper):
             del self.steps[0], self.changes[0], self.inverse[0]
 
     def _forget(self, failed: Tensor) -> None:
-        """Drops the curvature pairs of models whose line search failed: they start over downhill."""
+        """Drops the pairs of models whose line search failed: they start over downhill."""
         self.failures = torch.where(failed, self.failures + 1, 0)
         if bool(failed.any()):
             self.inverse = [torch.where(failed.unsqueeze(1), 0, rho) for rho in self.inverse]
