@@ -9,7 +9,7 @@ from fragility.numerics.losses import loss_for
 from fragility.numerics.stack import StackProblem
 from fragility.numerics.trained import TrainedModel
 from fragility.regularizers.weight_decay import WeightDecay
-from fragility.training import Fit, Recorder
+from fragility.training import Fit, Recorder, Start
 from fragility.training.full_batch import FullBatch
 
 
@@ -80,7 +80,7 @@ def fit_stack(model: TrainedModel, weights: torch.Tensor, training: FullBatch) -
         model.decay_vector(layout).expand(len(weights), -1),
     )
     start = model.vector(layout).expand(len(weights), -1)
-    return training.fit([training] * len(weights), problem, start, Recorder())
+    return training.fit([training] * len(weights), problem, Start(start), Recorder())
 
 
 def with_parameters(model: TrainedModel, flat: torch.Tensor) -> TrainedModel:

@@ -11,7 +11,7 @@ from typing import Any
 from fragility.execution.events import Event, RunSummary
 from fragility.execution.run import RunOptions, run_study
 from fragility.plan import Plan, Task, compile_study
-from fragility.store.queries import PUBLIC, query
+from fragility.store.queries import PUBLIC, connect, query
 from fragility.study.load import LoadedStudy, load_text
 
 Study = Mapping[str, Any]
@@ -127,11 +127,13 @@ def rows(root: Path, sql: str, run: str | None = None) -> list[tuple[Any, ...]]:
 def everything(root: Path) -> dict[str, list[str]]:
     """All rows of all public tables but `runs`, written out, without what a clock decides."""
     found = {}
-    for table in PUBLIC:
-        if table.name not in ("runs", "current_plans"):
-            columns = [c.name for c in table.columns if c.name not in TIMES]
-            listed = ", ".join(f'"{column}"' for column in columns)
-            found[table.name] = sorted(map(repr, rows(root, f"SELECT {listed} FROM {table.name}")))
+    with connect(root) as connection:
+        for table in PUBLIC:
+            if table.name not in ("runs", "current_plans"):
+                columns = [c.name for c in table.columns if c.name not in TIMES]
+                listed = ", ".join(f'"{column}"' for column in columns)
+                read = connection.execute(f"SELECT {listed} FROM {table.name}").fetchall()
+                found[table.name] = sorted(map(repr, read))
     return found
 
 

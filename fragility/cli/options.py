@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fragility.cli import completion
+from fragility.errors import UsageError
 
 STORE = Path("results")
 
@@ -37,6 +39,12 @@ RepeatsOption = Annotated[
     int | None,
     typer.Option("--repeats", metavar="N", min=1, help="The same as `--set repeats=N`."),
 ]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", help="Most memory of one stack of models, as `2GB`; 1 GiB."
+    ),
+]
 RunOption = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +54,22 @@ RunOption = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+
+
+def memory_size(written: str | None, default: int) -> int:
+    """Returns the bytes that a size such as `500MB` or `2GiB` means.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    if written is None:
+        return default
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", written.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"`--memory {written}` is not a size.", "Write for example `2GB`.")
+    unit = (match[2] or "").lower()
+    base = 1024 if unit.endswith("i") else 1000
+    return int(float(match[1]) * base ** " kmgt".index(unit[:1] or " "))
 
 
 def overrides(set_: list[str] | None, repeats: int | None) -> tuple[str, ...]:

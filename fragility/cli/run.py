@@ -13,10 +13,12 @@ import typer
 from fragility.cli import text
 from fragility.cli.options import (
     STORE,
+    MemoryOption,
     RepeatsOption,
     SetOption,
     StoreOption,
     StudyArgument,
+    memory_size,
     overrides,
 )
 
@@ -64,6 +66,7 @@ def run(
         bool, typer.Option("--fail-fast", help="Stop at the first failed task.")
     ] = False,
     executor: Annotated[Executor, typer.Option(help="What executes.")] = Executor.local,
+    memory: MemoryOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, compute nothing.")
     ] = False,
@@ -75,6 +78,7 @@ def run(
     """Run a study: what is done already is kept, what is new is computed."""
     from fragility.cli import json_lines, progress
     from fragility.execution.run import RunOptions, run_study
+    from fragility.plan.fusion import STACK_BYTES
     from fragility.study.load import load_study
 
     loaded = load_study(study, overrides(set_, repeats))
@@ -85,6 +89,7 @@ def run(
         only_failed=only_failed,
         fail_fast=fail_fast,
         executor=executor.value,
+        memory=memory_size(memory, STACK_BYTES),
         command=shlex.join(["fragility", *sys.argv[1:]]),
     )
     if dry_run:

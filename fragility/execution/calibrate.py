@@ -11,10 +11,11 @@ import torch
 from fragility.execution.stacks import stack_problem
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
+from fragility.method import JSON
 from fragility.metrics.agreement import measure
-from fragility.plan.cost import steps
+from fragility.plan.cost import budget
 from fragility.plan.tasks import Batch, PlannedCell, Task
-from fragility.training import Recorder, Training
+from fragility.training import Recorder, Start, Training
 
 _TIMED_STEPS = 5
 _PROBE_STEPS = 200
@@ -41,13 +42,9 @@ def _shape(bench: Workbench, batch: Batch) -> str:
     task = batch.tasks[0]
     planned = bench.cell(task)
     model, training = planned.cell.model.identity(), planned.cell.training.identity()
-    limits = sorted({steps(bench.plan, t) for t in batch.tasks})
-    return digest(
-        [
-            *(batch.kind, planned.data_id, model, training, list(limits), len(batch.tasks)),
-            *(task.procedure, task.estimator is None),
-        ]
-    )
+    limits = sorted({budget(bench.plan, t) for t in batch.tasks})
+    shape: list[JSON] = [batch.kind, planned.data_id, model, training, list(limits)]
+    return digest([*shape, len(batch.tasks), task.procedure, task.estimator is None])
 
 
 def _seconds(bench: Workbench, batch: Batch) -> float:
@@ -61,13 +58,18 @@ def _seconds(bench: Workbench, batch: Batch) -> float:
 def _training_seconds(bench: Workbench, batch: Batch) -> float:
     cells = [bench.cell(task) for task in batch.tasks]
     trainings = [_training(bench, task) for task in batch.tasks]
-    # The first pass also pays for whatever torch loads when it is first asked.
-    _fit(bench, cells[:1], [trainings[0].limited(1, None)])
-    started = perf_counter()
-    _fit(bench, cells, [t.limited(_TIMED_STEPS, None) for t in trainings])
-    # One evaluation at the start is not a step.
-    a_step = (perf_counter() - started) / (_TIMED_STEPS + 1)
-    longest = max(trainings, key=lambda training: training.steps)
+    # The first pass also pays for whatever torch loads when it is first asked, and every pass for
+    # building the stack: what counts is the difference that steps make.
+    # An epoch has steps enough, and several would be a good part of the work.
+    few, timed = (0, 1) if trainings[0].counts == "epochs" else (1, _TIMED_STEPS)
+    orders = [task.order_seed or 0 for task in batch.tasks]
+    _fit(bench, cells, [t.limited(few, None) for t in trainings], orders)
+    ready = perf_counter()
+    _fit(bench, cells, [t.limited(few, None) for t in trainings], orders)
+    short = perf_counter()
+    _fit(bench, cells, [t.limited(few + timed, None) for t in trainings], orders)
+    a_step = max(0.0, (perf_counter() - short) - (short - ready)) / timed
+    longest = max(trainings, key=lambda training: training.budget)
     return a_step * _expected_steps(bench, cells[0], longest) + _EVALUATION_SECONDS * len(cells)
 
 
@@ -79,13 +81,16 @@ def _training(bench: Workbench, task: Task) -> Training:
 
 
 def _expected_steps(bench: Workbench, planned: PlannedCell, training: Training) -> int:
-    if training.gradient_norm is None or training.steps <= _PROBE_STEPS:
-        return training.steps
-    converged, taken = _fit(bench, [planned], [training.limited(_PROBE_STEPS, None)])
-    return taken if converged else training.steps
+    few = training.counts == "epochs" or training.budget <= _PROBE_STEPS
+    if training.gradient_norm is None or few:
+        return training.budget
+    converged, taken = _fit(bench, [planned], [training.limited(_PROBE_STEPS, None)], [0])
+    return taken if converged else training.budget
 
 
-def _fit(bench: Workbench, cells: list[PlannedCell], trainings: list[Training]) -> tuple[bool, int]:
+def _fit(
+    bench: Workbench, cells: list[PlannedCell], trainings: list[Training], orders: list[int]
+) -> tuple[bool, int]:
     """Trains a stack from one initial value; returns whether and when its first model stopped."""
     layout = bench.network(cells[0]).layout
     n = cells[0].facts.n_train
@@ -93,7 +98,7 @@ def _fit(bench: Workbench, cells: list[PlannedCell], trainings: list[Training]) 
         bench, cells, layout, [{} for _ in cells], [np.full(n, 1 / n) for _ in cells]
     )
     start = layout.flatten(bench.initial(cells[0], 0)).expand(len(cells), -1)
-    fit = trainings[0].fit(trainings, problem, start, Recorder())
+    fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), Recorder())
     return bool(fit.converged[0]), int(fit.steps[0])
 
 

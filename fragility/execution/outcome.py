@@ -35,12 +35,11 @@ class Outcome:
         self.rows, self.arrays, self.models = {}, {}, {}
         self.messages = dict.fromkeys(range(len(self.batch.tasks)), message)
 
-    def add(self, table: str, position: int, **columns: object) -> None:
+    def add(self, table: str, position: int | NDArray[np.int64], **columns: object) -> None:
         """Adds one row, or as many as the columns that are sequences have entries."""
         length = max((len(c) for c in columns.values() if isinstance(c, _COLUMN)), default=1)
-        target = self.rows.setdefault(table, {"task": []})
-        target["task"].extend([position] * length)
-        for name, value in columns.items():
+        target = self.rows.setdefault(table, {})
+        for name, value in {"task": position, **columns}.items():
             values = value if isinstance(value, _COLUMN) else [value] * length
             target.setdefault(name, []).extend(values)
 

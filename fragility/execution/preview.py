@@ -40,7 +40,7 @@ def preview(loaded: LoadedStudy, store_root: Path, options: RunOptions) -> Previ
         FragilityError: the study, its data or the store are not in order.
     """
     catalog = Catalog(loaded.path.parent)
-    plan = compile_study(loaded, catalog)
+    plan = compile_study(loaded, catalog, options.memory)
     with Store.open(store_root, write=False) as store:
         finished = store.finished()
         done = frozenset(i for i, result in finished.items() if result.status == "ok")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.stacks import record_training, stack_problem
+from fragility.execution.trajectory import LossTrajectory
 from fragility.execution.workbench import Workbench
-from fragility.numerics.stack import StackProblem
+from fragility.numerics.network import Layout, Network
 from fragility.plan.compile import initialization_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.procedures import Procedure
-from fragility.training import Recorder
+from fragility.training import Recorder, Start
 
 _PLACEBO = -1
 
@@ -38,20 +39,27 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
         for procedure, planned, point in zip(procedures, cells, removed, strict=True)
     ]
     problem = stack_problem(bench, cells, layout, frozen, weights)
-    start = torch.stack(
-        [
-            layout.flatten(_start(bench, *place))
-            for place in zip(batch.tasks, cells, procedures, bases, strict=True)
-        ]
+    theta = [
+        layout.flatten(_start(bench, *place))
+        for place in zip(batch.tasks, cells, procedures, bases, strict=True)
+    ]
+    start = Start(
+        torch.stack(theta),
+        _memory(bench, cells, procedures, network, layout),
+        [task.order_seed or 0 for task in batch.tasks],
     )
     trainings = [p.retraining(c.cell.training) for p, c in zip(procedures, cells, strict=True)]
-    recorder = _recorder(outcome, batch, bench, problem, progress)
+    trajectory = _trajectory(batch, bench, cells, bases)
+    checkpoint = bench.checkpoint(batch)
+    recorder = Recorder(progress, trajectory, checkpoint)
     fit = trainings[0].fit(trainings, problem, start, recorder)
+    if trajectory is not None:
+        trajectory.write(outcome)
     test_losses = []
     for position, (planned, point, base) in enumerate(zip(cells, removed, bases, strict=True)):
         parameters = {**base, **layout.unflatten(fit.theta[position])}
         moved = network.layout.flatten(parameters) - network.layout.flatten(base)
-        _, on_test = record_training(
+        on_test = record_training(
             outcome,
             bench,
             planned,
@@ -100,36 +108,44 @@ def _start(
     )
 
 
-def _recorder(
-    outcome: Outcome,
+def _memory(
+    bench: Workbench,
+    cells: Sequence[PlannedCell],
+    procedures: Sequence[Procedure],
+    network: Network,
+    layout: Layout,
+) -> dict[str, Tensor]:
+    """Returns what the base optimizers remember of the coordinates that are retrained."""
+    if procedures[0].state == "reset":
+        return {}
+    memories = [bench.memory(planned) for planned in cells]
+    return {
+        name: torch.stack([_coordinates(memory[name], network, layout) for memory in memories])
+        for name in memories[0]
+    }
+
+
+def _coordinates(value: Tensor, network: Network, layout: Layout) -> Tensor:
+    if value.shape[-1:] != (network.layout.size,):
+        return value
+    return layout.flatten(network.layout.unflatten(value))
+
+
+def _trajectory(
     batch: Batch,
     bench: Workbench,
-    problem: StackProblem,
-    progress: Callable[[float], None],
-) -> Recorder:
+    cells: Sequence[PlannedCell],
+    bases: Sequence[dict[str, Tensor]],
+) -> LossTrajectory | None:
     every = _procedure(bench, batch.tasks[0]).record_every
     if not every:
-        return Recorder(progress=progress)
-    points: list[list[int]] = [
-        bench.test_points(bench.cell(task), _procedure(bench, task)).points.tolist()
-        for task in batch.tasks
+        return None
+    tensors = bench.examples(cells[0], cells[0].cell.training.torch_dtype)
+    points = [
+        bench.test_points(planned, _procedure(bench, task)).points.tolist()
+        for task, planned in zip(batch.tasks, cells, strict=True)
     ]
-    first = bench.cell(batch.tasks[0])
-    tensors = bench.examples(first, first.cell.training.torch_dtype)
-
-    def observe(step: int, theta: Tensor, models: Tensor, data_loss: Tensor) -> None:
-        with torch.no_grad():
-            outputs = problem.select(models).outputs(theta, tensors.test_inputs)
-            losses = problem.loss.per_example(outputs, tensors.test_targets).double().cpu()
-        for row, position in enumerate(models.tolist()):
-            chosen = points[position]
-            outcome.add(
-                "trajectory_facts",
-                position,
-                test_point=chosen,
-                step=step,
-                value=losses[row, chosen].tolist(),
-                train_loss=float(data_loss[row]),
-            )
-
-    return Recorder(every=every, observe=observe, progress=progress)
+    network = bench.network(cells[0])
+    layout = network.select(_procedure(bench, batch.tasks[0]).parameters)
+    frozen = {n: torch.stack([b[n] for b in bases]) for n in bases[0] if n not in layout.names}
+    return LossTrajectory(every, network, bench.loss(cells[0]), layout, frozen, tensors, points)

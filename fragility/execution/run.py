@@ -33,6 +33,7 @@ from fragility.execution.work import work
 from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
 from fragility.plan.compile import compile_study
+from fragility.plan.fusion import STACK_BYTES
 from fragility.plan.record import plan_record
 from fragility.plan.selection import select
 from fragility.plan.tasks import KINDS, Batch, Plan
@@ -52,6 +53,7 @@ class RunOptions:
     only_failed: bool = False
     fail_fast: bool = False
     executor: str = "local"
+    memory: int = STACK_BYTES
     command: str = ""
 
 
@@ -66,7 +68,7 @@ def run_study(
     started = perf_counter()
     device = pick_device(options.device)
     catalog = Catalog(loaded.path.parent)
-    plan = compile_study(loaded, catalog)
+    plan = compile_study(loaded, catalog, options.memory)
     with Store.open(store_root, write=True) as store:
         wanted = wanted_tasks(plan, options, store.finished())
         bench = Workbench(plan, catalog, store, device)
@@ -186,6 +188,7 @@ class _Driver:
         for task_id, parameters in outcome.models.items():
             self.store.write_model(task_id, parameters)
         self.store.commit(outcome.record(seconds))
+        self.bench.checkpoint(batch).drop()
         failed = 0
         for position, task in enumerate(batch.tasks):
             if position in outcome.messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
-from fragility.numerics.evaluate import evaluate
+from fragility.numerics.evaluate import BLOCK_BYTES, evaluate
 from fragility.numerics.losses import accuracy
-from fragility.numerics.network import Layout
+from fragility.numerics.network import Layout, Network, activations
 from fragility.numerics.stack import StackProblem
 from fragility.plan.tasks import PlannedCell
 from fragility.training import Fit
@@ -29,13 +30,15 @@ def stack_problem(
     """Returns the objectives of a stack whose k-th model stands in `cells[k]`.
 
     `frozen[k]` holds the parameters outside `layout`; `weights[k]` (n,) those of the examples.
+    Where only an affine last layer is trained, the frozen prefix is computed once for each base
+    model, and the stack is one of last layers on its features.
     """
     first = cells[0]
     dtype = first.cell.training.torch_dtype
     network = bench.network(first)
     tensors = bench.examples(first, dtype)
     decay = [_strengths(planned, layout, network.layout) for planned in cells]
-    return StackProblem(
+    problem = StackProblem(
         network=network,
         loss=bench.loss(first),
         layout=layout,
@@ -45,6 +48,39 @@ def stack_problem(
         weights=torch.from_numpy(np.stack(weights)).to(bench.device, dtype),
         decay=torch.tensor(decay, dtype=dtype, device=bench.device),
     )
+    if not frozen[0] or network.head is None or layout != network.select("last_layer"):
+        return problem
+    return _on_features(problem, network.head, cells, frozen)
+
+
+def _on_features(
+    problem: StackProblem,
+    head: Network,
+    cells: Sequence[PlannedCell],
+    frozen: Sequence[dict[str, Tensor]],
+) -> StackProblem:
+    """Returns the problem of the last layers on the features of their frozen prefixes."""
+    last = problem.layout.unflatten(problem.decay[0])
+    prefixes = {planned.train_id: f for planned, f in zip(cells, frozen, strict=True)}
+    features = {i: _features(problem, {**prefix, **last}) for i, prefix in prefixes.items()}
+    shared = len(features) == 1
+    return replace(
+        problem,
+        network=head,
+        layout=head.layout,
+        frozen={},
+        inputs=features[cells[0].train_id]
+        if shared
+        else torch.stack([features[planned.train_id] for planned in cells]),
+        own_inputs=not shared,
+    )
+
+
+def _features(problem: StackProblem, parameters: dict[str, Tensor]) -> Tensor:
+    size = activations(problem.network, tuple(problem.inputs.shape[1:]))
+    rows = max(1, BLOCK_BYTES // (problem.inputs.element_size() * size))
+    blocks = torch.split(problem.inputs, rows)
+    return torch.cat([problem.network.features(parameters, block) for block in blocks])
 
 
 def _strengths(planned: PlannedCell, layout: Layout, whole: Layout) -> list[float]:
@@ -61,13 +97,10 @@ def record_training(
     fit: Fit,
     parameters: dict[str, Tensor],
     **facts: object,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Writes the facts of one training, and returns its losses of training and test examples."""
+) -> NDArray[np.float64]:
+    """Writes the facts of one training, and returns the loss of each test example."""
     network, loss, task = bench.network(planned), bench.loss(planned), planned.facts.task
     tensors = bench.examples(planned, planned.cell.training.torch_dtype)
-    train_losses, train_outputs = evaluate(
-        network, loss, parameters, tensors.inputs, tensors.targets
-    )
     test_losses, test_outputs = evaluate(
         network, loss, parameters, tensors.test_inputs, tensors.test_targets
     )
@@ -80,9 +113,8 @@ def record_training(
         grad_norm=float(fit.grad_norm[position]),
         initial_train_loss=float(fit.initial_loss[position]),
         train_loss=float(fit.final_loss[position]),
-        train_accuracy=accuracy(train_outputs, tensors.targets, task),
         test_loss=float(test_losses.double().mean()),
         test_accuracy=accuracy(test_outputs, tensors.test_targets, task),
         **facts,
     )
-    return train_losses.double().cpu().numpy(), test_losses.double().cpu().numpy()
+    return test_losses.double().cpu().numpy()

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.stacks import record_training, stack_problem
-from fragility.execution.workbench import Workbench
+from fragility.execution.workbench import MEMORY, Workbench
+from fragility.numerics.evaluate import evaluate
+from fragility.numerics.losses import accuracy
 from fragility.plan.compile import initialization_seed
-from fragility.plan.tasks import Batch
-from fragility.training import Recorder
+from fragility.plan.tasks import Batch, PlannedCell
+from fragility.training import Recorder, Start
 
 
 def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
@@ -28,11 +32,14 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
     )
     trainings = [c.cell.training for c in cells]
     start = torch.stack([layout.flatten(values) for values in initial])
-    fit = trainings[0].fit(trainings, problem, start, Recorder(progress=progress))
+    orders = [task.order_seed or 0 for task in batch.tasks]
+    recorder = Recorder(progress, checkpoint=bench.checkpoint(batch))
+    fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), recorder)
     train_losses, test_losses = [], []
     for position, (task, planned) in enumerate(zip(batch.tasks, cells, strict=True)):
         parameters = layout.unflatten(fit.theta[position])
-        on_train, on_test = record_training(
+        on_train, train_accuracy = _on_training_set(bench, planned, parameters)
+        on_test = record_training(
             outcome,
             bench,
             planned,
@@ -41,12 +48,16 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
             parameters,
             role="base",
             removed=None,
+            train_accuracy=train_accuracy,
             distance=float((fit.theta[position] - start[position]).norm()),
             artifact=f"models/{task.task_id}.safetensors",
         )
         train_losses.append(on_train)
         test_losses.append(on_test)
         outcome.models[task.task_id] = {n: p.cpu().numpy() for n, p in parameters.items()}
+        if fit.memory:
+            memory = {name: value[position].cpu().numpy() for name, value in fit.memory.items()}
+            outcome.models[task.task_id + MEMORY] = memory
         if bool(fit.diverged[position]):
             outcome.fail(
                 position,
@@ -55,3 +66,14 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
             )
     outcome.arrays = {"train_loss": np.stack(train_losses), "test_loss": np.stack(test_losses)}
     return outcome
+
+
+def _on_training_set(
+    bench: Workbench, planned: PlannedCell, parameters: dict[str, Tensor]
+) -> tuple[NDArray[np.float64], float | None]:
+    """Returns the loss of each training example, and the accuracy."""
+    tensors = bench.examples(planned, planned.cell.training.torch_dtype)
+    losses, outputs = evaluate(
+        bench.network(planned), bench.loss(planned), parameters, tensors.inputs, tensors.targets
+    )
+    return losses.double().cpu().numpy(), accuracy(outputs, tensors.targets, planned.facts.task)

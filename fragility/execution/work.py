@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
+import torch
+
 from fragility.errors import FragilityError
 from fragility.execution.diagnose import diagnose
 from fragility.execution.estimate import estimate
+from fragility.execution.executors import OutOfMemoryError
 from fragility.execution.measure import measure
 from fragility.execution.outcome import Outcome
 from fragility.execution.retrain import retrain
@@ -32,6 +35,9 @@ def work(
     """Returns the outcome of a batch and the seconds it took.
 
     An error of a method fails the tasks of its batch and nothing else: the run goes on.
+
+    Raises:
+        OutOfMemoryError: a batch of several tasks did not fit in memory.
     """
     started = perf_counter()
     try:
@@ -39,8 +45,16 @@ def work(
     except FragilityError as error:
         outcome = _failed(batch, str(error))
     except (RuntimeError, ArithmeticError, ValueError, MemoryError) as error:
+        if len(batch.tasks) > 1 and _is_out_of_memory(error):
+            raise OutOfMemoryError from error
         outcome = _failed(batch, f"{type(error).__name__}: {error}")
     return outcome, perf_counter() - started
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On the CPU torch has no class of its own for it.
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "can't allocate memory" in str(error)
 
 
 def _failed(batch: Batch, message: str) -> Outcome:

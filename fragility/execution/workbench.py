@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Network
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
-from fragility.plan.tasks import Plan, PlannedCell, Task
+from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
 from fragility.procedures import Procedure
 from fragility.selectors import Candidates, Selector
 from fragility.store import Store
@@ -37,6 +38,10 @@ class Chosen:
 
     points: NDArray[np.int64]
     values: NDArray[np.float64]
+
+
+MEMORY = ".memory"
+"""Ending of the file, beside a base model, that holds what its optimizer remembers."""
 
 
 class Workbench:
@@ -99,6 +104,15 @@ class Workbench:
             test_inputs=tensors.test_inputs,
             test_targets=tensors.test_targets,
         )
+
+    def memory(self, planned: PlannedCell) -> dict[str, Tensor]:
+        """Returns what the optimizer and schedule of the cell's base training remember."""
+        arrays = self.store.read_model(planned.train_id, MEMORY)
+        return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
+
+    def checkpoint(self, batch: Batch) -> StackCheckpoint:
+        """Returns where the running state of a batch's stack is kept."""
+        return StackCheckpoint(self.store.root, batch, self.device)
 
     def initial(self, planned: PlannedCell, seed: int) -> dict[str, Tensor]:
         """Returns the initial parameters of a seed."""

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from fragility.numerics.losses import Loss
-from fragility.numerics.network import Network
+from fragility.numerics.network import Network, activations
 from fragility.numerics.trained import Parameters
+
+BLOCK_BYTES = 64 * 2**20
+"""Largest intermediate of one pass over examples."""
 
 
 @torch.no_grad()
@@ -22,5 +25,7 @@ def evaluate(
     # A view into a stack starts at another address for each model, and matrix products round
     # differently by address: a copy starts where every tensor of torch's own does.
     aligned = {name: value.clone() for name, value in parameters.items()}
-    outputs = network(aligned, inputs)
+    size = inputs.element_size() * activations(network, tuple(inputs.shape[1:]))
+    blocks = torch.split(inputs, max(1, BLOCK_BYTES // size))
+    outputs = torch.cat([network(aligned, block) for block in blocks])
     return loss.per_example(outputs, targets), outputs

@@ -19,17 +19,21 @@ from fragility.numerics.network import Network
 _ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.SELU, nn.GELU, nn.Softplus, nn.Sigmoid, nn.ELU, nn.SiLU)
 
 
-def stacked_outputs(network: Network, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-    """Returns the outputs (K, n, k) of K models on the same inputs (n, ...).
+def stacked_outputs(
+    network: Network, parameters: Mapping[str, Tensor], inputs: Tensor, *, own_inputs: bool = False
+) -> Tensor:
+    """Returns the outputs (K, n, k) of K models.
 
     Args:
         network: the architecture.
         parameters: every parameter, with a leading model axis.
-        inputs: examples, shape (n, ...).
+        inputs: the same examples for all models, shape (n, ...), or with `own_inputs` examples of
+            each, shape (K, n, ...).
+        own_inputs: whether each model has examples of its own.
     """
     if is_chain(network.module):
-        return _chain(network.module, parameters, inputs)
-    mapped: Tensor = vmap(network, in_dims=(0, None))(dict(parameters), inputs)
+        return _chain(network.module, parameters, inputs, own_inputs)
+    mapped: Tensor = vmap(network, in_dims=(0, 0 if own_inputs else None))(dict(parameters), inputs)
     return mapped
 
 
@@ -44,10 +48,15 @@ def is_chain(module: nn.Module) -> bool:
     )
 
 
-def _chain(module: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-    models = next(iter(parameters.values())).shape[0]
-    flat = inputs.flatten(1).T.contiguous()
-    hidden = flat.expand(models, *flat.shape)
+def _chain(
+    module: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, own_inputs: bool
+) -> Tensor:
+    if own_inputs:
+        hidden = inputs.flatten(2).transpose(1, 2)
+    else:
+        models = next(iter(parameters.values())).shape[0]
+        flat = inputs.flatten(1).T.contiguous()
+        hidden = flat.expand(models, *flat.shape)
     for name, layer in list(module.named_children())[1:]:
         if isinstance(layer, nn.Linear):
             bias = parameters[f"{name}.bias"].unsqueeze(-1)

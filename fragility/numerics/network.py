@@ -89,6 +89,30 @@ class Network:
             names = [n for n in names if n == f"{prefix}weight"]
         return self.layout.restrict(names)
 
+    @cached_property
+    def head(self) -> Network | None:
+        """The last layer alone as a network of its own, or None where it is not affine and last.
+
+        Its parameters lie in the order of `select("last_layer")`.
+        """
+        layer = self.module.get_submodule(self.last_layer)
+        is_end = isinstance(self.module, nn.Sequential) and self.module[-1] is layer
+        if not isinstance(layer, nn.Linear) or not is_end:
+            return None
+        return Network(nn.Sequential(nn.Flatten(), layer))
+
+    @torch.no_grad()
+    def features(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Returns what the last layer sees, (n, features)."""
+        seen: list[Tensor] = []
+        layer = self.module.get_submodule(self.last_layer)
+        handle = layer.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        try:
+            self(parameters, inputs)
+        finally:
+            handle.remove()
+        return seen[0].flatten(1)
+
 
 @lru_cache(maxsize=256)
 def activations(network: Network, input_shape: tuple[int, ...]) -> int:

@@ -49,7 +49,8 @@ class StackProblem:
 
     `weights` (K, n) already hold the factor of the mean: 1/n for an example that counts, 0 for one
     that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
-    `frozen` parameters have a leading model axis and take no part in training.
+    `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
+    each model has inputs of its own, (K, n, ...): the features of its frozen prefix.
     """
 
     network: Network
@@ -60,16 +61,17 @@ class StackProblem:
     targets: Tensor
     weights: Tensor
     decay: Tensor
+    own_inputs: bool = False
 
     @property
     def models(self) -> int:
         """Number of models in the stack."""
         return self.weights.shape[0]
 
-    def outputs(self, theta: Tensor, inputs: Tensor) -> Tensor:
-        """Returns the outputs (K, n, k) of all models on the same inputs (n, ...)."""
+    def outputs(self, theta: Tensor, inputs: Tensor, *, own_inputs: bool = False) -> Tensor:
+        """Returns the outputs (K, n, k) on the same inputs (n, ...), or on each model's own."""
         stacked = {**self.layout.unflatten(theta), **self.frozen}
-        return stacked_outputs(self.network, stacked, inputs)
+        return stacked_outputs(self.network, stacked, inputs, own_inputs=own_inputs)
 
     def evaluate(self, theta: Tensor) -> Evaluation:
         """Returns objectives and gradients at theta (K, P); one forward and one backward pass.
@@ -92,14 +94,17 @@ class StackProblem:
     @cached_property
     def _block(self) -> int:
         """Number of models whose activations take `BLOCK_BYTES` together, at least one."""
-        numbers = activations(self.network, tuple(self.inputs.shape[1:]))
-        bytes_a_model = len(self.inputs) * numbers * self.weights.element_size()
+        example = tuple(self.inputs.shape[2 if self.own_inputs else 1 :])
+        numbers = self.weights.shape[1] * activations(self.network, example)
+        bytes_a_model = numbers * self.weights.element_size()
         return max(1, BLOCK_BYTES // bytes_a_model)
 
     def _evaluate(self, theta: Tensor) -> Evaluation:
         point = theta.detach().requires_grad_()
         with torch.enable_grad():
-            losses = self.loss.per_example(self.outputs(point, self.inputs), self.targets)
+            losses = self.loss.per_example(
+                self.outputs(point, self.inputs, own_inputs=self.own_inputs), self.targets
+            )
             data_loss = (self.weights * losses).sum(dim=1)
             (gradient,) = torch.autograd.grad(data_loss.sum(), point)
         data_loss = data_loss.detach()
@@ -111,6 +116,7 @@ class StackProblem:
         return replace(
             self,
             frozen={name: value[index] for name, value in self.frozen.items()},
+            inputs=self.inputs[index] if self.own_inputs else self.inputs,
             weights=self.weights[index],
             decay=self.decay[index],
         )

@@ -16,7 +16,7 @@ from fragility.identity import derive_seed, digest
 from fragility.method import JSON, Method, canonical
 from fragility.models import Model
 from fragility.plan.catalog import Catalog
-from fragility.plan.fusion import batches
+from fragility.plan.fusion import STACK_BYTES, batches
 from fragility.plan.tasks import Plan, PlannedCell, Task
 from fragility.procedures import Procedure
 from fragility.selectors import Selector
@@ -24,8 +24,12 @@ from fragility.study.cells import Cell, cells
 from fragility.study.load import LoadedStudy
 
 
-def compile_study(loaded: LoadedStudy, catalog: Catalog | None = None) -> Plan:
+def compile_study(
+    loaded: LoadedStudy, catalog: Catalog | None = None, memory: int = STACK_BYTES
+) -> Plan:
     """Returns the plan of a study; reads its data, trains nothing.
+
+    `memory` is the most bytes that one stack of models may take.
 
     Raises:
         StudyError: a procedure asks for points that its dataset does not have.
@@ -37,7 +41,7 @@ def compile_study(loaded: LoadedStudy, catalog: Catalog | None = None) -> Plan:
     placements: list[Task] = []
     for position, cell in enumerate(planned):
         placements.extend(_Compiler(position, cell, str(loaded.path)).tasks())
-    fused = batches(planned, placements)
+    fused = batches(planned, placements, memory)
     plan_id = digest(
         [
             [[c.cell_id, c.cell.arm, canonical(dict(c.cell.factors))] for c in planned],
@@ -180,6 +184,9 @@ class _Compiler:
         estimates: dict[tuple[str, str], Task],
     ) -> Iterator[Task]:
         cell, train_id = self.planned.cell, self.planned.train_id
+        if procedure.state == "resume" and not cell.training.resumable:
+            message = f"training `{cell.training_label}` leaves no optimizer state to resume."
+            raise self._error(f"procedures.{name}.state", UsageError(message))
         inputs = [train_id]
         if procedure.train_points.needs == "scores":
             label = str(getattr(procedure.train_points, "estimator"))  # noqa: B009

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from fragility.plan.tasks import Plan, Task
 
 
-def steps(plan: Plan, task: Task) -> int:
-    """Returns the most steps that a training takes."""
+def budget(plan: Plan, task: Task) -> int:
+    """Returns the most gradients over all examples, steps or epochs, that a training takes."""
     cell = plan.cells[task.cell].cell
     if task.kind == "train":
-        return cell.training.steps
+        return cell.training.budget
     if task.kind == "retrain":
-        return cell.procedures[str(task.procedure)].retraining(cell.training).steps
+        return cell.procedures[str(task.procedure)].retraining(cell.training).budget
     return 0
 
 
 def gradient_evaluations(plan: Plan, tasks: Iterable[Task]) -> int:
     """Returns the most gradient evaluations of the trainings among some tasks."""
-    return sum(steps(plan, task) for task in tasks)
+    return sum(budget(plan, task) for task in tasks)

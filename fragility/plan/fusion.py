@@ -10,16 +10,22 @@ from collections.abc import Iterator, Sequence
 
 from fragility.identity import digest
 from fragility.method import JSON
-from fragility.numerics.network import activations
 from fragility.plan.tasks import KINDS, Batch, PlannedCell, Task
 
 STACK_BYTES = 2**30
-"""Largest working memory of one stack of models, estimated."""
+"""Largest memory of one stack of models, unless `--memory` says otherwise."""
+
+_NUMBERS_A_PARAMETER = 60
+
+OWN_FEATURES_BYTES = 256 * 2**10
+"""Largest features of a frozen prefix for which base models share a stack, each with its own."""
 
 _CELLS_A_BATCH = 32
 
 
-def batches(cells: Sequence[PlannedCell], placements: Sequence[Task]) -> tuple[Batch, ...]:
+def batches(
+    cells: Sequence[PlannedCell], placements: Sequence[Task], memory: int = STACK_BYTES
+) -> tuple[Batch, ...]:
     """Returns the batches in an order in which every task stands behind its inputs."""
     groups: dict[str, list[Task]] = {}
     limits: dict[str, int] = {}
@@ -32,7 +38,7 @@ def batches(cells: Sequence[PlannedCell], placements: Sequence[Task]) -> tuple[B
         place = (task.kind, task.cell, task.procedure, task.selection, task.estimator)
         if place not in keys:
             keys[place] = _key(cells[task.cell], task)
-            limits.setdefault(keys[place], _limit(cells[task.cell], task))
+            limits.setdefault(keys[place], _limit(cells[task.cell], task, memory))
         groups.setdefault(keys[place], []).append(task)
     ordered = [
         Batch(digest([task.task_id for task in chunk]), chunk[0].kind, tuple(chunk))
@@ -55,20 +61,31 @@ def _key(planned: PlannedCell, task: Task) -> str:
         if procedure.record_every:
             recorded = [procedure.record_every, task.selection]
         fusion = procedure.retraining(cell.training).fusion()
-        return digest([*shape, fusion, procedure.parameters, recorded])
+        if _features(planned, task) * 8 > OWN_FEATURES_BYTES:
+            shape.append(planned.train_id)
+        return digest([*shape, fusion, procedure.parameters, procedure.state, recorded])
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs)])
 
 
-def _limit(planned: PlannedCell, task: Task) -> int:
+def _limit(planned: PlannedCell, task: Task, memory: int) -> int:
     """Returns how many tasks a batch of this shape may hold."""
-    cell = planned.cell
+    cell, facts = planned.cell, planned.facts
     if task.kind not in ("train", "retrain"):
         return _CELLS_A_BATCH
-    facts = planned.facts
-    network = cell.model.network(facts.input_shape, facts.outputs)
-    numbers = facts.n_train * 6 * activations(network, facts.input_shape)
-    size = 8 if cell.training.dtype == "float64" else 4
-    return max(1, STACK_BYTES // (size * (numbers + 60 * planned.parameters)))
+    # Activations are held for a few models at a time; example weights, optimizer state (L-BFGS
+    # keeps the most) and features of a frozen prefix for all.
+    numbers = 3 * facts.n_train + _NUMBERS_A_PARAMETER * planned.parameters
+    numbers += _features(planned, task)
+    return max(1, memory // (8 * numbers))
+
+
+def _features(planned: PlannedCell, task: Task) -> int:
+    """Returns how many numbers a frozen prefix hands on; 0 where nothing is frozen."""
+    cell, facts = planned.cell, planned.facts
+    if task.procedure is None or cell.procedures[task.procedure].parameters != "last_layer":
+        return 0
+    head = cell.model.network(facts.input_shape, facts.outputs).head
+    return 0 if head is None else facts.n_train * head.layout.shapes[0][1]
 
 
 def _chunks(tasks: Sequence[Task], limit: int) -> Iterator[Sequence[Task]]:

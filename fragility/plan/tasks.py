@@ -23,6 +23,7 @@ class Task:
     the procedure's selection (None: a placebo). A measure task without an estimator measures the
     effects of a procedure; with one, the agreement of its scores with those effects. `selection`
     is the digest of the test points' selector, for tasks that concern chosen test points.
+    `order_seed` is the seed of the example order, for trainings that draw one.
     """
 
     task_id: str
@@ -35,6 +36,7 @@ class Task:
     slot: int | None = None
     replicate: int | None = None
     selection: str | None = None
+    order_seed: int | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ def why(plan: Plan, kind: Kind, pending: frozenset[str], before: Mapping[str, JS
     if not reasons:
         return "not finished in the last run"
     shown, more = reasons[:_SHOWN], len(reasons) - _SHOWN
-    return ", ".join([*shown, f"{more} more change{'s' if more > 1 else ''}"] if more > 0 else shown)
+    return ", ".join(
+        [*shown, f"{more} more change{'s' if more > 1 else ''}"] if more > 0 else shown
+    )
 
 
 def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str, str]:
@@ -45,17 +47,18 @@ def differences(before: Mapping[str, JSON], now: Mapping[str, JSON]) -> dict[str
     Texts that only the report shows are left out.
     """
     before, now = _telling(before), _telling(now)
+    entries_before, entries_now = set(map(_entry, before)), set(map(_entry, now))
     changes: dict[str, str] = {}
     for path, value in now.items():
         if path in before:
             if before[path] != value:
                 changes[path] = _change(path, before[path], value)
-        elif _entry(path) not in {_entry(old) for old in before}:
+        elif _entry(path) not in entries_before:
             changes[_entry(path)] = f"+{_entry(path)}"
         else:
             changes[path] = f"+{path}"
-    for path in before.keys() - now.keys():
-        if _entry(path) not in {_entry(new) for new in now}:
+    for path in before:
+        if _entry(path) not in entries_now:
             changes[_entry(path)] = f"-{_entry(path)}"
     return changes
 

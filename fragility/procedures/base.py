@@ -35,6 +35,8 @@ class Procedure(Method):
     """Where a retraining starts: at the base model's parameters, or at initial values."""
     parameters: Literal["all", "last_layer"] = "all"
     """What is retrained; with `last_layer` the rest is frozen at the base model's values."""
+    state: Literal["reset", "resume"] = "reset"
+    """Optimizer and schedule begin anew, or a warm start goes on with the base training's."""
     replicates: PositiveInt = 1
     """How often each retraining is done; the procedure says what differs between them."""
     record_every: NonNegativeInt = 0

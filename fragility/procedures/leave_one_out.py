@@ -17,7 +17,8 @@ class LeaveOneOut(Procedure):
     """Removes one training point at a time, retrains, and takes the change of the test loss.
 
     `start: warm` begins at the base model's parameters, `start: cold` at initial values. The
-    optimizer and its schedule begin anew, at the training's learning rate. Replicate 0 of a cold
+    optimizer and its schedule begin anew at the training's learning rate (`state: reset`), or go on
+    where the base training left them (`state: resume`). Replicate 0 of a cold
     start has the base model's own initial values, replicate r others; warm full-batch retraining is
     deterministic, so it has no replicates. A placebo is retrained beside the removals: it removes
     nothing, and its effect is the drift that all removals share.
@@ -36,12 +37,14 @@ class LeaveOneOut(Procedure):
     """`drop`: the mean runs over the other n - 1 examples; `zero_weight`: it stays over n."""
 
     @model_validator(mode="after")
-    def _replicates_differ(self) -> LeaveOneOut:
+    def _makes_sense(self) -> LeaveOneOut:
         if self.replicates > 1 and self.start == "warm":
             raise ValueError(
                 "warm retraining is deterministic, so its replicates would all be the same; "
                 "use `start: cold`, or `replicates: 1`"
             )
+        if self.state == "resume" and self.start == "cold":
+            raise ValueError("a cold start has nothing to resume; use `state: reset`")
         if self.parameters == "last_layer" and self.start == "cold":
             raise ValueError(
                 "a frozen network has no cold start of its last layer alone; use `start: warm`"

@@ -40,6 +40,6 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def temporaries(root: Path) -> Iterator[Path]:
-    """Yields what interrupted writers left below `root`'s log and models."""
-    for folder in ("log", "log/runs", "log/plans", "models"):
+    """Yields what interrupted writers left below `root`."""
+    for folder in ("log", "log/runs", "log/plans", "models", "checkpoints"):
         yield from sorted((root / folder).glob(f".*{TEMPORARY}"))

@@ -139,15 +139,15 @@ class Store:
         self._require_write()
         models.write_model(self.root, task_id, parameters)
 
-    def read_model(self, task_id: str) -> dict[str, NDArray[Any]]:
-        """Returns the parameters that a task trained.
+    def read_model(self, task_id: str, part: str = "") -> dict[str, NDArray[Any]]:
+        """Returns the parameters that a task trained, or another part that it keeps beside them.
 
         Raises:
             KeyError: the task is not finished.
             StoreDamagedError: they are not there or cannot be read; the hint names the log file
                 without which the task counts as not done.
         """
-        return models.read_model(self.root, task_id, self._index[task_id].record)
+        return models.read_model(self.root, task_id + part, self._index[task_id].record)
 
     def start_run(self, run: runs.RunStart, plan: runs.PlanRecord) -> None:
         """Records that a run of a plan starts; readers see it at once."""

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from fragility.method import JSON, Method, Room
 from fragility.numerics.stack import StackProblem
 
 Precision = Literal["float32", "float64"]
+Order = Literal["shared", "independent"]
+"""Whether retrainings see the batches of their base model, or each has an order of its own."""
+
+
+State = dict[str, Tensor]
+"""What an optimizer or a schedule remembers, by name; every tensor has a leading model axis."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a stack of K models starts: `theta` (K, P), and what optimizer and schedule remember.
+
+    An empty `memory` is a fresh start. `orders`: the seed of each model's example order; trainings
+    that draw none do not look at it.
+    """
+
+    theta: Tensor
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+    orders: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,7 @@ class Fit:
     `theta` (K, P); `steps` (K,) steps taken; `grad_norm` (K,) of the objective; `initial_loss` and
     `final_loss` (K,) weighted mean losses without penalty; `converged` (K,) bool, None where no
     `gradient_norm` was asked for; `diverged` (K,): objective or gradient is not finite.
+    `memory`: what a training that goes on may start with; empty where there is nothing to resume.
     """
 
     theta: Tensor
@@ -33,26 +53,55 @@ class Fit:
     final_loss: Tensor
     converged: tuple[bool | None, ...]
     diverged: Tensor
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass
+class Checkpoint(Protocol):
+    """Keeps the running state of one stack across interruptions."""
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+
+    def save(self, state: State) -> None:
+        """Keeps a state, in place of the one before."""
+
+    def load(self) -> State | None:
+        """Returns the state that an interrupted run left, or None."""
+
+
+class Trajectory(Protocol):
+    """Takes notes while a stack trains, at steps 0, `every`, 2 x `every` ..."""
+
+    every: int
+
+    def observe(self, step: int, theta: Tensor, models: Tensor, data_loss: Tensor) -> None:
+        """Notes `theta` (k, P) and `data_loss` (k,) of the models still in training.
+
+        `models` (k,) are their positions in the whole stack.
+        """
+
+    def state(self) -> State:
+        """Returns the notes so far."""
+
+    def load(self, state: State) -> None:
+        """Takes up notes that were interrupted."""
+
+
+@dataclass(frozen=True)
 class Recorder:
-    """What is noted while a stack trains: every `every` steps `observe(theta, models)` is called.
+    """Who watches a training: `progress` is told the share of the work that is done."""
 
-    `models` are the positions in the whole stack of the rows of theta; models that are done are
-    not observed again. `progress` is told the share of the work that is done.
-    """
-
-    every: int = 0
-    observe: Callable[[int, Tensor, Tensor, Tensor], None] | None = None
     progress: Callable[[float], None] = field(default=lambda fraction: None)
+    trajectory: Trajectory | None = None
+    checkpoint: Checkpoint | None = None
 
 
 class Training(Method):
     """A way from initial to final parameters."""
 
-    steps: NonNegativeInt
-    """Upper limit of the number of steps."""
+    counts: ClassVar[Literal["steps", "epochs"]] = "steps"
+    """The field that limits a training; one of its units takes a gradient of all examples."""
+
     gradient_norm: PositiveFloat | None = None
     """Stop when the norm of the objective's gradient is this small; null: take all steps."""
     dtype: Precision = "float32"
@@ -60,27 +109,50 @@ class Training(Method):
 
     @abstractmethod
     def fit(
-        self, stack: Sequence[Self], problem: StackProblem, start: Tensor, recorder: Recorder
+        self, stack: Sequence[Self], problem: StackProblem, start: Start, recorder: Recorder
     ) -> Fit:
-        """Trains a stack whose k-th model follows `stack[k]`, from `start` (K, P)."""
+        """Trains a stack whose k-th model follows `stack[k]`."""
 
     @abstractmethod
     def fusion(self) -> JSON:
         """Returns what two trainings must share for their models to stand in one stack."""
 
     @property
+    def resumable(self) -> bool:
+        """Whether a retraining can go on with what the optimizer and the schedule remember."""
+        return False
+
+    @property
+    def budget(self) -> int:
+        """The most units, steps or epochs, that a training takes."""
+        return int(getattr(self, self.counts))
+
+    @property
+    def example_order(self) -> Order | None:
+        """Whose example order a retraining follows; None where training draws no order."""
+        return None
+
+    def examples_a_step(self, n: int) -> int:
+        """Returns how many of n examples one gradient is taken of."""
+        return n
+
+    @property
     def torch_dtype(self) -> torch.dtype:
         """The precision as torch's dtype."""
         return torch.float64 if self.dtype == "float64" else torch.float32
 
-    def limited(self, steps: int | None, gradient_norm: float | None) -> Self:
+    def limited(self, budget: int | None, gradient_norm: float | None) -> Self:
         """Returns this training with other stopping rules where they are given."""
         changes: dict[str, float] = {}
-        if steps is not None:
-            changes["steps"] = steps
+        if budget is not None:
+            changes[self.counts] = budget
         if gradient_norm is not None:
             changes["gradient_norm"] = gradient_norm
         return self.model_copy(update=changes)
+
+    def ordered(self, order: Order) -> Self:
+        """Returns this training with another `example_order`, where it has one."""
+        return self
 
 
 TRAINING: Room[Training] = Room("training", Training, "fragility.training")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fragility.plan import Plan, fusion
-from tests.tiny import RIDGE, TINY, changed, plan
+from fragility.plan import Plan, compile_study
+from tests.tiny import RIDGE, TINY, changed, load, plan
 
 CONVEX = {"kind": "linear"}
 SGD = {"kind": "full_batch", "optimizer": {"kind": "sgd", "learning_rate": 0.1}, "steps": 9}
@@ -133,10 +133,9 @@ def test_retraining_of_other_parameters_is_another_stack() -> None:
     assert batches.count("retrain") == 2
 
 
-def test_a_stack_stays_within_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_stays_within_its_memory() -> None:
     whole = plan(TINY)
-    monkeypatch.setattr(fusion, "STACK_BYTES", 1)
-    alone = plan(TINY)
+    alone = compile_study(load(TINY), memory=1)
     assert whole.tasks.keys() == alone.tasks.keys()
     assert {len(b.tasks) for b in alone.batches if b.kind in ("train", "retrain")} == {1}
     assert sum(b.kind == "retrain" for b in whole.batches) == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fragility.models.mlp import MLP
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.stack import StackProblem
-from fragility.training import Recorder
+from fragility.training import Recorder, Start
 from fragility.training.full_batch import FullBatch
 
 CLASSES = 3
@@ -102,7 +102,9 @@ def test_a_fused_model_equals_a_plain_torch_loop_over_200_steps(name: str) -> No
         {"kind": "full_batch", "steps": 200, "dtype": "float64", "optimizer": ours}
     )
     theta = start(model, count)
-    fit = training.fit([training] * count, problem(model, weights, decays), theta, Recorder())
+    fit = training.fit(
+        [training] * count, problem(model, weights, decays), Start(theta), Recorder()
+    )
     for k in range(count):
         alone = torch_training(model, theta[k], weights[k], float(decays[k]), theirs, 200)
         torch.testing.assert_close(fit.theta[k], alone, rtol=0, atol=1e-9)
@@ -122,7 +124,7 @@ def test_plateau_cuts_the_rate_where_torch_does() -> None:
     weights = torch.full((2, 20), 1 / 20, dtype=torch.float64)
     decay = torch.tensor([[0.01], [0.2]], dtype=torch.float64)
     theta = start(model, 2)
-    fit = training.fit([training] * 2, problem(model, weights, decay), theta, Recorder())
+    fit = training.fit([training] * 2, problem(model, weights, decay), Start(theta), Recorder())
     for k in range(2):
         alone = torch_training(
             model,
@@ -165,10 +167,10 @@ def test_a_model_in_a_stack_equals_itself_alone(
     ]
     theta = start(model, count)
     whole = problem(model, weights, decay)
-    fused = stack[0].fit(stack, whole, theta, Recorder())
+    fused = stack[0].fit(stack, whole, Start(theta), Recorder())
     for k in range(count):
         alone = stack[k].fit(
-            [stack[k]], whole.select(torch.tensor([k])), theta[k : k + 1], Recorder()
+            [stack[k]], whole.select(torch.tensor([k])), Start(theta[k : k + 1]), Recorder()
         )
         assert int(fused.steps[k]) == int(alone.steps[0])
         torch.testing.assert_close(fused.theta[k], alone.theta[0], rtol=0, atol=1e-9)
@@ -190,7 +192,7 @@ def test_lbfgs_reaches_the_optimum_that_scipy_finds() -> None:
         }
     )
     whole = problem(model, weights, decay)
-    fit = training.fit([training], whole, start(model, 1), Recorder())
+    fit = training.fit([training], whole, Start(start(model, 1)), Recorder())
     assert fit.converged == (True,)
 
     def objective(theta):  # type: ignore[no-untyped-def]
@@ -218,7 +220,7 @@ def test_a_diverging_model_is_said_to_diverge_and_leaves_the_others_alone() -> N
     ]
     weights = torch.full((2, 30), 1 / 30, dtype=torch.float64)
     decay = torch.full((2, 1), 0.1, dtype=torch.float64)
-    fit = stack[0].fit(stack, problem(model, weights, decay), start(model, 2), Recorder())
+    fit = stack[0].fit(stack, problem(model, weights, decay), Start(start(model, 2)), Recorder())
     assert fit.diverged.tolist() == [False, True]
     assert int(fit.steps[1]) < 200
     assert int(fit.steps[0]) == 200
@@ -237,7 +239,9 @@ def test_lbfgs_stops_where_rounding_lets_it_go_no_further() -> None:
     )
     weights = torch.full((2, 30), 1 / 30, dtype=torch.float64)
     decay = torch.full((2, 1), 0.1, dtype=torch.float64)
-    fit = training.fit([training] * 2, problem(model, weights, decay), start(model, 2), Recorder())
+    fit = training.fit(
+        [training] * 2, problem(model, weights, decay), Start(start(model, 2)), Recorder()
+    )
     assert fit.converged == (False, False)
     assert int(fit.steps.max()) < 5000
     assert float(fit.grad_norm.max()) < 1e-9

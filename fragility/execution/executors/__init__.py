@@ -9,7 +9,11 @@ from fragility.execution.outcome import Outcome
 from fragility.plan.tasks import Batch
 
 Work = Callable[[Batch], tuple[Outcome, float]]
-"""Works on one batch; returns what came of it and the seconds it took."""
+"""Works on one batch; returns what came of it and the seconds it took, or raises OutOfMemoryError."""
+
+
+class OutOfMemoryError(Exception):
+    """A batch of several tasks does not fit in memory; its parts may."""
 
 
 class Executor(Protocol):

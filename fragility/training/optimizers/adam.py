@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
@@ -10,8 +10,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from fragility.method import JSON
-from fragility.numerics.stack import Evaluation, StackProblem
-from fragility.training.optimizers.base import Optimizer, Stepper
+from fragility.training.optimizers.base import FirstOrder, Optimizer
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -39,11 +38,11 @@ class Adam(Optimizer):
         """Models share the form of the step; betas and epsilon are per model."""
         return [self.kind, self.amsgrad]
 
-    def stepper(self, stack: Sequence[Self], theta: Tensor) -> Stepper:
+    def stepper(self, stack: Sequence[Self], theta: Tensor) -> FirstOrder:
         """Returns a state with zero moments."""
         return _Moments(
-            theta.new_tensor([[one.betas[0]] for one in stack]),
-            theta.new_tensor([[one.betas[1]] for one in stack]),
+            _doubles(theta, [one.betas[0] for one in stack]),
+            _doubles(theta, [one.betas[1] for one in stack]),
             theta.new_tensor([[one.epsilon] for one in stack]),
             torch.zeros_like(theta),
             torch.zeros_like(theta),
@@ -51,7 +50,12 @@ class Adam(Optimizer):
         )
 
 
-class _Moments(Stepper):
+def _doubles(theta: Tensor, values: Sequence[float]) -> Tensor:
+    # 1 - 0.999 has five right digits in float32, and divides the first steps.
+    return torch.tensor(values, dtype=torch.float64, device=theta.device).unsqueeze(1)
+
+
+class _Moments(FirstOrder):
     def __init__(
         self,
         beta1: Tensor,
@@ -63,26 +67,30 @@ class _Moments(Stepper):
     ) -> None:
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.first, self.second, self.largest = first, second, largest
-        self.count = 0
+        self.count = torch.zeros_like(beta1)
 
-    def step(
-        self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
-    ) -> tuple[Tensor, Evaluation]:
-        self.count += 1
-        gradient = here.gradient
-        self.first = torch.lerp(gradient, self.first, self.beta1)
-        self.second = torch.lerp(gradient.square(), self.second, self.beta2)
+    def move(self, theta: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
+        self.count = self.count + 1
+        self.first = torch.lerp(gradient, self.first, self.beta1.to(gradient))
+        self.second = torch.lerp(gradient.square(), self.second, self.beta2.to(gradient))
         second = self.second
         if self.largest is not None:
             second = self.largest = torch.maximum(self.largest, second)
-        correction1 = 1 - self.beta1**self.count
-        correction2 = 1 - self.beta2**self.count
-        denominator = second.sqrt() / correction2.sqrt() + self.epsilon
-        theta = theta - rates / correction1 * self.first / denominator
-        return theta, problem.evaluate(theta)
+        correction1 = (1 - self.beta1**self.count).to(theta)
+        correction2 = (1 - self.beta2**self.count).sqrt().to(theta)
+        denominator = second.sqrt() / correction2 + self.epsilon
+        return theta - rates / correction1 * self.first / denominator
+
+    def state(self) -> dict[str, Tensor]:
+        state = {"first": self.first, "second": self.second, "count": self.count}
+        return state if self.largest is None else {**state, "largest": self.largest}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.first, self.second, self.count = state["first"], state["second"], state["count"]
+        self.largest = state.get("largest")
 
     def select(self, index: Tensor) -> None:
         self.beta1, self.beta2 = self.beta1[index], self.beta2[index]
-        self.epsilon = self.epsilon[index]
+        self.epsilon, self.count = self.epsilon[index], self.count[index]
         self.first, self.second = self.first[index], self.second[index]
         self.largest = None if self.largest is None else self.largest[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from pydantic import PositiveFloat
@@ -33,9 +33,32 @@ class Stepper(ABC):
     def select(self, index: Tensor) -> None:
         """Keeps the state of some of the models."""
 
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that the next steps depend on, each tensor with a leading model axis."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a state."""
+
     def stalled(self) -> Tensor | None:
         """Returns which models (K,) can move no further, or None for a rule that always moves."""
         return None
+
+
+class FirstOrder(Stepper):
+    """A rule whose step follows from one gradient, so that a minibatch's gradient will do."""
+
+    @abstractmethod
+    def move(self, theta: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
+        """Returns the next parameters (K, P), given the gradient (K, P) at `theta`."""
+
+    def step(
+        self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
+    ) -> tuple[Tensor, Evaluation]:
+        """Moves, and evaluates there."""
+        theta = self.move(theta, here.gradient, rates)
+        return theta, problem.evaluate(theta)
 
 
 class Optimizer(Method):
@@ -47,6 +70,16 @@ class Optimizer(Method):
     @abstractmethod
     def stepper(self, stack: Sequence[Self], theta: Tensor) -> Stepper:
         """Returns the fresh state for a stack whose k-th model is trained by `stack[k]`."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a later training can go on with this one's memory."""
+        return True
+
+    @property
+    def full_batch_only(self) -> bool:
+        """Whether a step compares evaluations of the same examples, so that minibatches mislead."""
+        return False
 
     def fusion(self) -> JSON:
         """Returns what two optimizers must share for their models to stand in one stack."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 import torch
@@ -36,6 +36,16 @@ class LBFGS(Optimizer):
     """First step length tried."""
     history: PositiveInt = 20
     """Number of curvature pairs kept."""
+
+    @property
+    def resumable(self) -> bool:
+        """Curvature pairs belong to the objective they were measured on."""
+        return False
+
+    @property
+    def full_batch_only(self) -> bool:
+        """The line search and the curvature pairs compare evaluations."""
+        return True
 
     def fusion(self) -> JSON:
         """The history's length is the shape of the state."""
@@ -107,6 +117,26 @@ class _Quasi(Stepper):
         self.inverse.append(rho.unsqueeze(1))
         if len(self.steps) > self.history:
             del self.steps[0], self.changes[0], self.inverse[0]
+
+    def state(self) -> dict[str, Tensor]:
+        state = {
+            "scale": self.scale,
+            "failures": self.failures,
+            "idle": self.idle,
+            "flattest": self.flattest,
+        }
+        for number, pair in enumerate(zip(self.steps, self.changes, self.inverse, strict=True)):
+            names = (f"{name}.{number}" for name in ("step", "change", "inverse"))
+            state.update(zip(names, pair, strict=True))
+        return state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.scale, self.failures = state["scale"], state["failures"]
+        self.idle, self.flattest = state["idle"], state["flattest"]
+        pairs = sum(name.startswith("step.") for name in state)
+        self.steps = [state[f"step.{number}"] for number in range(pairs)]
+        self.changes = [state[f"change.{number}"] for number in range(pairs)]
+        self.inverse = [state[f"inverse.{number}"] for number in range(pairs)]
 
     def _forget(self, failed: Tensor) -> None:
         """Drops the pairs of models whose line search failed: they start over downhill."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
@@ -10,8 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fragility.method import JSON
-from fragility.numerics.stack import Evaluation, StackProblem
-from fragility.training.optimizers.base import Optimizer, Stepper
+from fragility.training.optimizers.base import FirstOrder, Optimizer, Stepper
 
 
 class SGD(Optimizer):
@@ -38,17 +37,20 @@ class SGD(Optimizer):
         return _Descent(momentum, torch.zeros_like(theta), self.nesterov)
 
 
-class _Descent(Stepper):
+class _Descent(FirstOrder):
     def __init__(self, momentum: Tensor, velocity: Tensor, nesterov: bool) -> None:
         self.momentum, self.velocity, self.nesterov = momentum, velocity, nesterov
 
-    def step(
-        self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
-    ) -> tuple[Tensor, Evaluation]:
-        self.velocity = self.momentum * self.velocity + here.gradient
-        ahead = here.gradient + self.momentum * self.velocity if self.nesterov else self.velocity
-        theta = theta - rates * ahead
-        return theta, problem.evaluate(theta)
+    def move(self, theta: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
+        self.velocity = self.momentum * self.velocity + gradient
+        ahead = gradient + self.momentum * self.velocity if self.nesterov else self.velocity
+        return theta - rates * ahead
+
+    def state(self) -> dict[str, Tensor]:
+        return {"velocity": self.velocity}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.velocity = state["velocity"]
 
     def select(self, index: Tensor) -> None:
         self.momentum, self.velocity = self.momentum[index], self.velocity[index]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -15,10 +15,23 @@ class Rates(ABC):
     """The learning rates (K, 1) of a stack as training goes on."""
 
     current: Tensor
+    follows_loss: ClassVar[bool] = False
+    """Whether the rates follow from the loss; under minibatches they then change at epoch ends."""
 
     @abstractmethod
     def update(self, data_loss: Tensor) -> None:
-        """Takes note of the loss (K,), without penalty, that the last step started from."""
+        """Takes note of a step, and of the loss (K,), without penalty, that it started from.
+
+        Rates that follow the loss are told the mean loss of an epoch instead under minibatches.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Returns everything that later rates depend on, each tensor with a leading model axis."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a state."""
 
     @abstractmethod
     def select(self, index: Tensor) -> None:
@@ -29,8 +42,14 @@ class Schedule(Method):
     """A rule for the learning rate."""
 
     @abstractmethod
-    def rates(self, stack: Sequence[Self], initial: Tensor) -> Rates:
-        """Returns the rates of a stack that starts at the learning rates `initial` (K, 1)."""
+    def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
+        """Returns the rates of a stack.
+
+        Args:
+            stack: the schedule of each model.
+            initial: learning rates at the first step, shape (K, 1).
+            steps: the most steps that each model takes, shape (K,).
+        """
 
 
 SCHEDULES: Room[Schedule] = Room("schedules", Schedule, "fragility.training.schedules")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from torch import Tensor
@@ -19,7 +19,7 @@ class Constant(Schedule):
 
     kind: Literal["none"] = "none"
 
-    def rates(self, stack: Sequence[Self], initial: Tensor) -> Rates:
+    def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns rates that never change."""
         return _Constant(initial)
 
@@ -30,6 +30,12 @@ class _Constant(Rates):
 
     def update(self, data_loss: Tensor) -> None:
         pass
+
+    def state(self) -> dict[str, Tensor]:
+        return {"rate": self.current}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.current = state["rate"]
 
     def select(self, index: Tensor) -> None:
         self.current = self.current[index]

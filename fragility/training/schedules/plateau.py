@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
@@ -15,18 +15,19 @@ from fragility.training.schedules.base import Rates, Schedule
 class Plateau(Schedule):
     """Multiplies the learning rate by `factor` after `patience` steps without improvement.
 
-    The watched loss is the training loss without the penalty. An improvement is a fall below
+    The watched loss is the training loss without the penalty; under minibatches it is the mean loss
+    of an epoch's batches, and `patience` counts epochs. An improvement is a fall below
     (1 - threshold) times the best loss; a cut smaller than `smallest_cut` is not made, which keeps
     a rate that starts at 1e-3 from falling below 1e-8. Step for step torch's `ReduceLROnPlateau`.
 
-    Valid when: the loss of the full batch is watched.
+    Valid when: always; the mean loss of an epoch lags behind the loss at its end.
     Cost: none.
     Reference: torch.optim.lr_scheduler.ReduceLROnPlateau.
     """
 
     kind: Literal["plateau"] = "plateau"
     patience: NonNegativeInt = 10
-    """Steps without improvement that are tolerated."""
+    """Steps (epochs of minibatches) without improvement that are tolerated."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """What the rate is multiplied by."""
     threshold: NonNegativeFloat = 1e-4
@@ -34,12 +35,14 @@ class Plateau(Schedule):
     smallest_cut: NonNegativeFloat = 1e-8
     """A cut of the rate by this much or less is not made."""
 
-    def rates(self, stack: Sequence[Self], initial: Tensor) -> Rates:
+    def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns rates that fall model by model."""
         return _Plateau(stack, initial)
 
 
 class _Plateau(Rates):
+    follows_loss = True
+
     def __init__(self, stack: Sequence[Plateau], initial: Tensor) -> None:
         self.current = initial.clone()
         self.patience = initial.new_tensor([one.patience for one in stack])
@@ -59,6 +62,12 @@ class _Plateau(Rates):
         cut = due & (rate - lower > self.smallest_cut)
         self.current = torch.where(cut, lower, rate).unsqueeze(1)
         self.waited = torch.where(due, 0, self.waited)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"rate": self.current, "best": self.best, "waited": self.waited}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.current, self.best, self.waited = state["rate"], state["best"], state["waited"]
 
     def select(self, index: Tensor) -> None:
         self.current = self.current[index]

@@ -1,0 +1,1 @@
+"""Stacks of convex objectives with their curvature: what Newton's method works on."""

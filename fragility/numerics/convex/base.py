@@ -1,0 +1,74 @@
+"""What Newton's method asks of a stack of convex objectives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+FACTOR_LIMIT = 2048
+"""Largest number of coordinates whose Hessian is written out and factored."""
+
+
+@dataclass(frozen=True)
+class Linearization:
+    """K objectives at one point each.
+
+    Objective (K,), its weighted mean loss without penalty (K,), its gradient (K, P), and what the
+    products with the Hessian there need, each tensor with a leading model axis.
+    """
+
+    objective: Tensor
+    data_loss: Tensor
+    gradient: Tensor
+    curvature: Sequence[Tensor]
+
+    def select(self, index: Tensor) -> Linearization:
+        """Returns some of the models."""
+        return Linearization(
+            self.objective[index],
+            self.data_loss[index],
+            self.gradient[index],
+            [part[index] for part in self.curvature],
+        )
+
+
+class Preconditioner(ABC):
+    """An approximate inverse of a Hessian, symmetric and positive definite."""
+
+    exact: bool
+    """Whether it is the inverse itself, up to rounding, of the Hessian it was made from."""
+
+    @abstractmethod
+    def solve(self, rhs: Tensor) -> Tensor:
+        """Returns the approximate inverse times each row of `rhs` (K, P)."""
+
+
+class ConvexStack(ABC):
+    """The objectives of K models with P coordinates each; they do not interact."""
+
+    models: int
+    size: int
+    quadratic: bool
+    """Whether every objective is quadratic."""
+    bytes_a_model: int
+    """Working memory of one model."""
+
+    @abstractmethod
+    def evaluate(self, theta: Tensor) -> Linearization:
+        """Returns objectives, gradients and curvature at theta (K, P)."""
+
+    @abstractmethod
+    def product(self, at: Linearization, tangent: Tensor) -> Tensor:
+        """Returns each model's Hessian at `at` times `tangent` (K, P)."""
+
+    @abstractmethod
+    def precondition(self, theta: Tensor) -> Preconditioner:
+        """Returns the inverse Hessian of the mean objective at theta (P,), or what it can of it."""
+
+    @abstractmethod
+    def select(self, index: Tensor | slice) -> Self:
+        """Returns the stack of some of the models."""

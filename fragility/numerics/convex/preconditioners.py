@@ -1,0 +1,145 @@
+"""Inverses of Hessians, exact while they fit and approximate above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fragility.numerics.convex import base
+from fragility.numerics.convex.base import Preconditioner
+
+Entries = Sequence[Sequence[Tensor | None]]
+"""The lower triangle of each example's Hessian in the outputs: entry [a][b] (n,) or None for 0."""
+
+_BLOCK_ROWS = 8192
+
+
+class Factor(Preconditioner):
+    """The Cholesky factor of a Hessian.
+
+    A Hessian may be singular: without a penalty a shift common to all classes changes nothing. A
+    ridge, tiny against its diagonal, makes it definite; the objective is none the wiser.
+    """
+
+    exact = True
+
+    def __init__(self, hessian: Tensor) -> None:
+        eps = torch.finfo(hessian.dtype).eps
+        diagonal = hessian.diagonal()
+        largest = float(diagonal.max().clamp(min=torch.finfo(hessian.dtype).tiny))
+        ridge = eps**0.75 * largest
+        while True:
+            diagonal += ridge
+            self._lower, failed = torch.linalg.cholesky_ex(hessian)
+            if int(failed) == 0 or not ridge < largest:
+                return
+            ridge *= 100
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        solved: Tensor = torch.cholesky_solve(rhs.T, self._lower).T
+        return solved.contiguous()
+
+
+class Leading(Preconditioner):
+    """The Hessian of an affine model, factored in the leading directions of its features.
+
+    Beyond them it is the Kronecker product of the mean curvature in the outputs with the features'
+    second moments, and the mean penalty. The eigenvalues of features fall fast, so what is left
+    approximate is small against the penalty.
+    """
+
+    exact = False
+
+    def __init__(
+        self, features: Tensor, weights: Tensor, decay: Tensor, entries: Entries, count: int
+    ) -> None:
+        self.c, self.count = len(entries), count
+        diagonal = [_required(row[-1]) for row in entries]
+        trace = weights * torch.stack(diagonal).sum(dim=0)
+        values, vectors = torch.linalg.eigh(_moments(features, features, trace))
+        self.basis = vectors.flip(1)
+        tail = values.flip(0)[count:].clamp(min=0)
+        leading = self.basis[:, :count].contiguous()
+        hessian = affine_hessian(features @ leading, weights, entries)
+        penalties = decay.view(self.c, -1)
+        for a, penalty in enumerate(penalties):
+            block = slice(a * count, (a + 1) * count)
+            hessian[block, block] += leading.T @ (penalty.unsqueeze(1) * leading)
+        self.factor = Factor(hessian)
+        outputs = _mean_curvature(weights, entries)
+        bend, self.mix = torch.linalg.eigh(outputs / outputs.trace())
+        floor = torch.finfo(decay.dtype).eps ** 0.75 * float(values[-1])
+        self.scale = bend.clamp(min=0).unsqueeze(1) * tail + decay.mean() + floor
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        models, c, count = len(rhs), self.c, self.count
+        rotated = (rhs.reshape(models * c, -1) @ self.basis).view(models, c, -1)
+        head = self.factor.solve(rotated[..., :count].reshape(models, -1))
+        tail = self.mix @ ((self.mix.T @ rotated[..., count:]) / self.scale)
+        solved = torch.cat([head.view(models, c, count), tail], dim=2)
+        return (solved.view(models * c, -1) @ self.basis.T).view(models, -1)
+
+
+class Identity(Preconditioner):
+    """No approximation at all."""
+
+    exact = False
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        return rhs.clone()
+
+
+def precondition_affine(
+    features: Tensor, weights: Tensor, decay: Tensor, entries: Entries
+) -> Preconditioner:
+    """Returns the inverse Hessian of one affine model, exact up to `FACTOR_LIMIT` coordinates.
+
+    Args:
+        features: shape (n, D).
+        weights: of the examples, (n,).
+        decay: of the coordinates, (c D,).
+        entries: each example's Hessian in the outputs.
+    """
+    c, width = len(entries), features.shape[1]
+    if c * width <= base.FACTOR_LIMIT:
+        return Factor(affine_hessian(features, weights, entries) + torch.diag(decay))
+    return Leading(features, weights, decay, entries, base.FACTOR_LIMIT // c)
+
+
+def affine_hessian(features: Tensor, weights: Tensor, entries: Entries) -> Tensor:
+    """Returns the Hessian (c D, c D), without penalty, of one model; c (c + 1) / 2 products."""
+    c, width = len(entries), features.shape[1]
+    hessian = features.new_zeros(c, width, c, width)
+    for a, row in enumerate(entries):
+        for b, entry in enumerate(row):
+            if entry is not None:
+                block = _moments(features, features, weights * entry)
+                hessian[a, :, b] = block
+                hessian[b, :, a] = block
+    return hessian.view(c * width, c * width)
+
+
+def _moments(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
+    """Returns left^T diag(weights) right."""
+    total = left.new_zeros(left.shape[1], right.shape[1])
+    blocks = (part.split(_BLOCK_ROWS) for part in (left, right, weights))
+    for one, other, weight in zip(*blocks, strict=True):
+        total.addmm_((one * weight.unsqueeze(1)).T, other)
+    return total
+
+
+def _mean_curvature(weights: Tensor, entries: Entries) -> Tensor:
+    c = len(entries)
+    mean = weights.new_zeros(c, c)
+    for a, row in enumerate(entries):
+        for b, entry in enumerate(row):
+            if entry is not None:
+                mean[a, b] = mean[b, a] = (weights * entry).sum()
+    return mean
+
+
+def _required(entry: Tensor | None) -> Tensor:
+    assert entry is not None
+    return entry
