@@ -17,6 +17,7 @@ from fragility.method import JSON, Method, canonical
 from fragility.models import Model
 from fragility.plan.catalog import Catalog
 from fragility.plan.fusion import STACK_BYTES, batches
+from fragility.plan.orders import order_seed
 from fragility.plan.tasks import Plan, PlannedCell, Task
 from fragility.procedures import Procedure
 from fragility.selectors import Selector
@@ -98,6 +99,9 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
         _identity(cell.training),
         initialization_seed(cell.seed, cell.repeat),
     ]
+    order = order_seed(cell.seed, cell.repeat, cell.training)
+    if order is not None:
+        base.append(order)
     return PlannedCell(
         cell=cell,
         cell_id=digest(["cell", cell.study, cell.repeat, canonical(dict(cell.factors)), *base]),
@@ -133,7 +137,8 @@ class _Compiler:
 
     def tasks(self) -> list[Task]:
         planned, cell = self.planned, self.planned.cell
-        tasks = [Task(planned.train_id, "train", self.position)]
+        order = order_seed(cell.seed, cell.repeat, cell.training)
+        tasks = [Task(planned.train_id, "train", self.position, order_seed=order)]
         estimates: dict[tuple[str, str], Task] = {}
         for name, procedure in cell.procedures.items():
             selection = self._selection(name, procedure)
@@ -194,11 +199,12 @@ class _Compiler:
         recorded: JSON = None
         if procedure.record_every:
             recorded = [procedure.record_every, selection]
+        retraining = procedure.retraining(cell.training)
         how = digest(
             [
                 "retrain",
                 *inputs,
-                _identity(procedure.retraining(cell.training)),
+                _identity(retraining),
                 derive_seed(cell.seed, "train_points"),
                 recorded,
             ]
@@ -215,9 +221,11 @@ class _Compiler:
                 if procedure.start == "cold"
                 else None
             )
+            order = order_seed(cell.seed, cell.repeat, retraining, removal)
+            drawn = [] if order is None else [order]
             retrainings.append(
                 Task(
-                    digest([how, removal.identity, seed]),
+                    digest([how, removal.identity, seed, *drawn]),
                     "retrain",
                     self.position,
                     inputs=tuple(inputs),
@@ -225,6 +233,7 @@ class _Compiler:
                     slot=removal.slot,
                     replicate=removal.replicate,
                     selection=selection,
+                    order_seed=order,
                 )
             )
         yield from retrainings

@@ -17,10 +17,14 @@ from fragility.training import Training
 
 @dataclass(frozen=True)
 class Removal:
-    """One retraining: the removed training point's slot (None: a placebo), and the replicate."""
+    """One retraining: the removed training point's slot (None: a placebo), and the replicate.
+
+    `slot_identity` says how the point is found; `identity` also how the model is retrained.
+    """
 
     slot: int | None
     replicate: int
+    slot_identity: JSON
     identity: JSON
 
 
@@ -48,6 +52,10 @@ class Procedure(Method):
         if selector.needs == "scores":
             raise ValueError(f"`{selector.kind}` chooses training points, not test points")
         return selector
+
+    def objection(self, training: Training) -> str | None:
+        """Returns why this makes no sense with a base model trained that way; None if it does."""
+        return None
 
     @abstractmethod
     def removals(self, n_train: int) -> list[Removal]:

@@ -10,7 +10,14 @@ from pydantic import NonNegativeInt, PositiveFloat, model_validator
 
 from fragility.method import JSON
 from fragility.procedures.base import Procedure, Removal
-from fragility.training import Training
+from fragility.training import Order, Training
+
+
+# The training's identity and the seeds hold what the last two decide.
+_ELSEWHERE = frozenset(
+    {"train_points", "test_points", "replicates", "record_every", "epochs", "order"}
+)
+_DETERMINISTIC = {None: "retraining on the full batch", "shared": "retraining in a shared order"}
 
 
 class LeaveOneOut(Procedure):
@@ -19,9 +26,14 @@ class LeaveOneOut(Procedure):
     `start: warm` begins at the base model's parameters, `start: cold` at initial values. The
     optimizer and its schedule begin anew at the training's learning rate (`state: reset`), or go on
     where the base training left them (`state: resume`). Replicate 0 of a cold
-    start has the base model's own initial values, replicate r others; warm full-batch retraining is
-    deterministic, so it has no replicates. A placebo is retrained beside the removals: it removes
-    nothing, and its effect is the drift that all removals share.
+    start has the base model's own initial values, replicate r others. A placebo is retrained beside
+    the removals: it removes nothing, and its effect is the drift that all removals share.
+
+    After minibatch training a retraining counts epochs and draws batches. In a `shared` order it
+    sees the batches of its base model's training, the removed example's place being empty, so that
+    removals and placebo differ by the removal alone. In an `independent` order every retraining
+    and replicate draws its own, which adds the noise that retraining in practice has. Warm starts
+    in a shared order or on the full batch are deterministic, so they have no replicates.
 
     Valid when: base model and retraining both reach the optimum of their objectives.
     Cost: one training for every training point and replicate, and one placebo a replicate.
@@ -30,7 +42,11 @@ class LeaveOneOut(Procedure):
 
     kind: Literal["leave_one_out"] = "leave_one_out"
     steps: NonNegativeInt | None = None
-    """Upper limit of retraining steps; null: the training's."""
+    """Upper limit of retraining steps on the full batch; null: the training's."""
+    epochs: NonNegativeInt | None = None
+    """Upper limit of retraining epochs of minibatches; null: the training's."""
+    order: Order | None = None
+    """Whose example order retraining with minibatches follows; null: what the training says."""
     gradient_norm: PositiveFloat | None = None
     """Gradient norm at which retraining stops; null: the training's."""
     removal: Literal["drop", "zero_weight"] = "drop"
@@ -38,11 +54,6 @@ class LeaveOneOut(Procedure):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> LeaveOneOut:
-        if self.replicates > 1 and self.start == "warm":
-            raise ValueError(
-                "warm retraining is deterministic, so its replicates would all be the same; "
-                "use `start: cold`, or `replicates: 1`"
-            )
         if self.state == "resume" and self.start == "cold":
             raise ValueError("a cold start has nothing to resume; use `state: reset`")
         if self.parameters == "last_layer" and self.start == "cold":
@@ -51,24 +62,43 @@ class LeaveOneOut(Procedure):
             )
         return self
 
+    def objection(self, training: Training) -> str | None:
+        """Returns why this makes no sense with a base model trained that way; None if it does."""
+        order = self.retraining(training).example_order
+        if training.counts == "steps" and self.epochs is not None and self.steps is None:
+            return f"`epochs` limits no `{training.kind}` training; use `steps`."
+        if training.counts == "epochs" and self.steps is not None and self.epochs is None:
+            return f"`steps` limits no `{training.kind}` training; use `epochs`."
+        if order is None and self.order is not None:
+            return f"`{training.kind}` training has no example order; drop `order`."
+        if self.replicates > 1 and self.start == "warm" and order != "independent":
+            ways = "`start: cold`" if order is None else "`order: independent`, `start: cold`"
+            return (
+                f"these `replicates` would all be the same, because {_DETERMINISTIC[order]} from a "
+                f"warm start is deterministic; use {ways} or `replicates: 1`."
+            )
+        return None
+
     def removals(self, n_train: int) -> list[Removal]:
         """Returns the placebos and then the removals, slot by slot."""
         how: dict[str, JSON] = {
             name: value
             for name, value in self.identity().items()
-            if name not in {"train_points", "test_points", "replicates", "record_every"}
+            if name not in _ELSEWHERE
         }
         slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
         slots += list(enumerate(self.train_points.slots(n_train)))
         return [
-            Removal(slot, replicate, {**how, "slot": identity, "replicate": replicate})
+            Removal(slot, replicate, identity, {**how, "slot": identity, "replicate": replicate})
             for replicate in range(self.replicates)
             for slot, identity in slots
         ]
 
     def retraining(self, training: Training) -> Training:
         """Returns the base model's training with this procedure's stopping rules."""
-        return training.limited(self.steps, self.gradient_norm)
+        budget = self.epochs if training.counts == "epochs" else self.steps
+        limited = training.limited(budget, self.gradient_norm)
+        return limited if self.order is None else limited.ordered(self.order)
 
     def weights(self, n_train: int, removed: int | None) -> NDArray[np.float64]:
         """Returns 1/n or 1/(n-1) for every example but the removed one, which has 0."""

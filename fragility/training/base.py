@@ -132,10 +132,6 @@ class Training(Method):
         """Whose example order a retraining follows; None where training draws no order."""
         return None
 
-    def examples_a_step(self, n: int) -> int:
-        """Returns how many of n examples one gradient is taken of."""
-        return n
-
     @property
     def torch_dtype(self) -> torch.dtype:
         """The precision as torch's dtype."""

@@ -6,7 +6,7 @@ models' rows at once, taken in blocks of examples that stay in the processor's c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,17 +36,17 @@ class AffineStack(ConvexStack):
     decay: Tensor
 
     @property
-    def models(self) -> int:  # type: ignore[override]
+    def models(self) -> int:
         """Number of models."""
         return self.weights.shape[0]
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """Number of coordinates."""
         return self.decay.shape[1]
 
     @property
-    def quadratic(self) -> bool:  # type: ignore[override]
+    def quadratic(self) -> bool:
         """Whether the loss is."""
         return self.loss.quadratic
 
@@ -56,9 +56,19 @@ class AffineStack(ConvexStack):
         return self.size // self.features.shape[1]
 
     @property
-    def bytes_a_model(self) -> int:  # type: ignore[override]
+    def strictly_convex(self) -> bool:
+        """Whether every strength is above zero."""
+        return bool((self.decay > 0).all())
+
+    @property
+    def bytes_a_model(self) -> int:
         """The outputs of all examples, before and after a step."""
         return 2 * self.weights.shape[1] * self.outputs * self.weights.element_size()
+
+    @property
+    def price(self) -> float:
+        """As c (c + 1) / 2 products of D columns, against two of c columns."""
+        return self.size / 4
 
     def evaluate(self, theta: Tensor) -> Linearization:
         """Returns objectives and gradients; the curvature is a function of the outputs."""
@@ -94,9 +104,9 @@ class AffineStack(ConvexStack):
         bytes_a_row = self.models * self.outputs * self.weights.element_size()
         rows = max(64, TILE_BYTES // bytes_a_row)
         return zip(
-            self.features.split(rows),
-            self.targets.split(rows),
-            self.weights.split(rows, dim=1),
+            torch.split(self.features, rows),
+            torch.split(self.targets, rows),
+            torch.split(self.weights, rows, dim=1),
             strict=True,
         )
 
@@ -108,12 +118,10 @@ class AffineStack(ConvexStack):
             decay=self.decay.mean(dim=0, keepdim=True),
         )
         bend = mean.evaluate(theta.unsqueeze(0)).curvature
-        entries = [
-            [self._entry(bend, a, b) for b in range(a + 1)] for a in range(self.outputs)
-        ]
+        entries = [[self._entry(bend, a, b) for b in range(a + 1)] for a in range(self.outputs)]
         return precondition_affine(self.features, mean.weights[0], mean.decay[0], entries)
 
-    def _entry(self, curvature: list[Tensor], a: int, b: int) -> Tensor | None:
+    def _entry(self, curvature: Sequence[Tensor], a: int, b: int) -> Tensor | None:
         parts = [self.loss.entry(part, a, b) for part in curvature]
         known = [part for part in parts if part is not None]
         return torch.cat(known) if known else None

@@ -12,6 +12,9 @@ from torch import Tensor
 FACTOR_LIMIT = 2048
 """Largest number of coordinates whose Hessian is written out and factored."""
 
+STACK_BYTES = 256 * 2**20
+"""Working memory of the models that are solved together."""
+
 
 @dataclass(frozen=True)
 class Linearization:
@@ -50,12 +53,35 @@ class Preconditioner(ABC):
 class ConvexStack(ABC):
     """The objectives of K models with P coordinates each; they do not interact."""
 
-    models: int
-    size: int
-    quadratic: bool
-    """Whether every objective is quadratic."""
-    bytes_a_model: int
-    """Working memory of one model."""
+    @property
+    @abstractmethod
+    def models(self) -> int:
+        """Number of models."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of coordinates."""
+
+    @property
+    @abstractmethod
+    def quadratic(self) -> bool:
+        """Whether every objective is quadratic."""
+
+    @property
+    @abstractmethod
+    def strictly_convex(self) -> bool:
+        """Whether every coordinate of every model is penalized."""
+
+    @property
+    @abstractmethod
+    def bytes_a_model(self) -> int:
+        """Working memory of one model."""
+
+    @property
+    @abstractmethod
+    def price(self) -> float:
+        """What `precondition` costs, in products of one model."""
 
     @abstractmethod
     def evaluate(self, theta: Tensor) -> Linearization:

@@ -19,20 +19,34 @@ class GeneralStack(ConvexStack):
     """Convex objectives of any network; products cost two passes backwards."""
 
     problem: StackProblem
-    quadratic = False
 
     @property
-    def models(self) -> int:  # type: ignore[override]
+    def models(self) -> int:
         """Number of models."""
         return self.problem.models
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """Number of coordinates."""
         return self.problem.layout.size
 
     @property
-    def bytes_a_model(self) -> int:  # type: ignore[override]
+    def quadratic(self) -> bool:
+        """Not that it would be known."""
+        return False
+
+    @property
+    def price(self) -> float:
+        """A product for each coordinate."""
+        return self.size
+
+    @property
+    def strictly_convex(self) -> bool:
+        """Whether every strength is above zero."""
+        return bool((self.problem.decay > 0).all())
+
+    @property
+    def bytes_a_model(self) -> int:
         """The activations of all examples, forwards and twice backwards."""
         problem = self.problem
         example = tuple(problem.inputs.shape[2 if problem.own_inputs else 1 :])
@@ -68,8 +82,9 @@ class GeneralStack(ConvexStack):
             weights=self.problem.weights.mean(dim=0, keepdim=True),
             decay=self.problem.decay.mean(dim=0, keepdim=True),
         )
+        identity = torch.eye(self.size, dtype=theta.dtype, device=theta.device)
         parts = []
-        for columns in torch.eye(self.size, dtype=theta.dtype, device=theta.device).split(rows):
+        for columns in torch.split(identity, rows):
             index = torch.zeros(len(columns), dtype=torch.long, device=theta.device)
             copies = GeneralStack(mean.select(index))
             at = Linearization(theta, theta, theta, [theta.expand(len(columns), -1)])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
 
@@ -37,6 +36,7 @@ class CrossEntropy(OutputLoss):
     """-log softmax(outputs)[target]; its curvature is diag(p) - p p^T."""
 
     def linearize(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns losses, p less one for the target, and p."""
         index = targets.expand(outputs.shape[0], 1, -1)
         outputs -= outputs.amax(dim=1, keepdim=True)
         chosen = outputs.gather(1, index)
@@ -50,10 +50,12 @@ class CrossEntropy(OutputLoss):
         return losses, residual, p
 
     def product(self, curvature: Tensor, tangent: Tensor) -> Tensor:
+        """Returns p * (tangent - its mean under p)."""
         mean = (curvature * tangent).sum(dim=1, keepdim=True)
         return tangent.sub_(mean).mul_(curvature)
 
     def entry(self, curvature: Tensor, a: int, b: int) -> Tensor | None:
+        """Returns p_a (1 - p_a), or -p_a p_b."""
         p, q = curvature[0, a], curvature[0, b]
         return p * (1 - p) if a == b else -p * q
 
@@ -64,14 +66,17 @@ class SquaredError(OutputLoss):
     quadratic = True
 
     def linearize(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns losses, twice the differences, and 2."""
         outputs -= targets.T
         losses = outputs.square().sum(dim=1)
         return losses, outputs.mul_(2), outputs.new_full((len(outputs), 1, 1), 2.0)
 
     def product(self, curvature: Tensor, tangent: Tensor) -> Tensor:
+        """Returns twice the tangent."""
         return tangent.mul_(curvature)
 
     def entry(self, curvature: Tensor, a: int, b: int) -> Tensor | None:
+        """Returns 2 on the diagonal."""
         return curvature[0, 0] if a == b else None
 
 

@@ -38,6 +38,7 @@ class Factor(Preconditioner):
             ridge *= 100
 
     def solve(self, rhs: Tensor) -> Tensor:
+        """Returns the solutions, by forward and backward substitution."""
         solved: Tensor = torch.cholesky_solve(rhs.T, self._lower).T
         return solved.contiguous()
 
@@ -74,12 +75,14 @@ class Leading(Preconditioner):
         self.scale = bend.clamp(min=0).unsqueeze(1) * tail + decay.mean() + floor
 
     def solve(self, rhs: Tensor) -> Tensor:
+        """Returns the approximate solutions: into the directions, by their parts, and back."""
         models, c, count = len(rhs), self.c, self.count
         rotated = (rhs.reshape(models * c, -1) @ self.basis).view(models, c, -1)
         head = self.factor.solve(rotated[..., :count].reshape(models, -1))
         tail = self.mix @ ((self.mix.T @ rotated[..., count:]) / self.scale)
         solved = torch.cat([head.view(models, c, count), tail], dim=2)
-        return (solved.view(models * c, -1) @ self.basis.T).view(models, -1)
+        back: Tensor = solved.view(models * c, -1) @ self.basis.T
+        return back.view(models, -1)
 
 
 class Identity(Preconditioner):
@@ -88,6 +91,7 @@ class Identity(Preconditioner):
     exact = False
 
     def solve(self, rhs: Tensor) -> Tensor:
+        """Returns a copy."""
         return rhs.clone()
 
 
@@ -124,7 +128,7 @@ def affine_hessian(features: Tensor, weights: Tensor, entries: Entries) -> Tenso
 def _moments(left: Tensor, right: Tensor, weights: Tensor) -> Tensor:
     """Returns left^T diag(weights) right."""
     total = left.new_zeros(left.shape[1], right.shape[1])
-    blocks = (part.split(_BLOCK_ROWS) for part in (left, right, weights))
+    blocks = (torch.split(part, _BLOCK_ROWS) for part in (left, right, weights))
     for one, other, weight in zip(*blocks, strict=True):
         total.addmm_((one * weight.unsqueeze(1)).T, other)
     return total

@@ -1,0 +1,79 @@
+"""Newton's method: the optimum of a convex objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeInt, PositiveFloat
+
+from fragility.method import JSON
+from fragility.numerics.newton import optima
+from fragility.numerics.stack import StackProblem
+from fragility.training.base import Fit, Precision, Recorder, Start, Training
+
+
+class Newton(Training):
+    """Newton's method for convex objectives: the optimum itself, in a few steps.
+
+    A stack shares one factored Hessian, that of its mean objective. Each model takes steps by it
+    with its own true gradient, and where they are slow, Newton steps with its own Hessian and a
+    line search. Every model's gradient norm is checked at every step. Least squares take one step.
+    A model has converged when its gradient is small and, without a penalty, its next step too:
+    separable classes have no finite optimum, and end as not converged after `steps` steps.
+
+    Valid when: the objective is convex in what is trained (a linear model, or a last layer alone).
+    Cost: for P parameters about P/4 gradients of one model for the factor, and then a few
+    gradients a model; above 2,048 parameters conjugate gradients, a few more gradients a model.
+    Reference: Boyd and Vandenberghe 2004, section 9.5; Nocedal and Wright 2006, section 7.1.
+    """
+
+    kind: Literal["newton"] = "newton"
+    steps: NonNegativeInt = 100
+    """Upper limit of the number of steps."""
+    gradient_norm: PositiveFloat | None = None
+    """Norm of the objective's gradient at the optimum; null: 1e-10 in float64, 1e-5 in float32."""
+    dtype: Precision = "float64"
+    """Precision of parameters and gradients."""
+
+    def fusion(self) -> JSON:
+        """Models share the precision."""
+        return [self.kind, self.dtype]
+
+    @property
+    def tolerance(self) -> float:
+        """The norm of the gradient to reach."""
+        if self.gradient_norm is not None:
+            return self.gradient_norm
+        return 1e-10 if self.dtype == "float64" else 1e-5
+
+    def fit(
+        self, stack: Sequence[Newton], problem: StackProblem, start: Start, recorder: Recorder
+    ) -> Fit:
+        """Solves the stack; see the class."""
+        theta, trajectory = start.theta, recorder.trajectory
+
+        def observe(
+            step: int, here: torch.Tensor, models: torch.Tensor, data_loss: torch.Tensor
+        ) -> None:
+            if trajectory is not None and step % trajectory.every == 0:
+                trajectory.observe(step, here, models, data_loss)
+
+        found = optima(
+            problem,
+            theta,
+            theta.new_tensor([one.tolerance for one in stack]),
+            torch.tensor([one.steps for one in stack], device=theta.device),
+            None if trajectory is None else observe,
+            recorder.progress,
+        )
+        return Fit(
+            theta=found.theta,
+            steps=found.steps,
+            grad_norm=found.grad_norm,
+            initial_loss=found.initial_loss,
+            final_loss=found.final_loss,
+            converged=tuple(found.converged.tolist()),
+            diverged=~found.finite,
+        )
