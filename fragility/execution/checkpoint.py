@@ -39,7 +39,10 @@ class StackCheckpoint:
         arrays = read_checkpoint(self._root, self._key)
         if arrays is None:
             return None
-        return {name: torch.from_numpy(value).to(self._device) for name, value in arrays.items()}
+        # Copies, because matrix products round differently by address (see `evaluate`).
+        return {
+            name: torch.from_numpy(value).clone().to(self._device) for name, value in arrays.items()
+        }
 
     def drop(self) -> None:
         """Forgets the state: the batch is in the log."""

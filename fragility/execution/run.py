@@ -162,6 +162,9 @@ class _Driver:
                     left.append(task)
             if left:
                 yield replace(batch, tasks=tuple(left))
+            elif batch.task_ids <= self.done:
+                # A kill right after the commit leaves the batch's running state behind.
+                self.bench.checkpoint(batch).drop()
 
     def _reason(self, missing: str) -> str:
         task = self.plan.tasks[missing]

@@ -75,7 +75,7 @@ class Workbench:
         data = self.catalog.data(planned.cell.dataset, planned.cell.seed)
 
         def tensor(array: NDArray[np.generic]) -> Tensor:
-            value = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            value = torch.from_numpy(np.ascontiguousarray(array)).clone().to(self.device)
             return value.to(dtype) if value.is_floating_point() else value
 
         return Tensors(
@@ -88,7 +88,7 @@ class Workbench:
     def parameters(self, planned: PlannedCell) -> dict[str, Tensor]:
         """Returns the parameters of the cell's base model, in the precision it was trained in."""
         arrays = self.store.read_model(planned.train_id)
-        return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
+        return {name: torch.from_numpy(a).clone().to(self.device) for name, a in arrays.items()}
 
     def trained(self, planned: PlannedCell) -> TrainedModel:
         """Returns the cell's base model with its examples."""
@@ -108,7 +108,7 @@ class Workbench:
     def memory(self, planned: PlannedCell) -> dict[str, Tensor]:
         """Returns what the optimizer and schedule of the cell's base training remember."""
         arrays = self.store.read_model(planned.train_id, MEMORY)
-        return {name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()}
+        return {name: torch.from_numpy(a).clone().to(self.device) for name, a in arrays.items()}
 
     def checkpoint(self, batch: Batch) -> StackCheckpoint:
         """Returns where the running state of a batch's stack is kept."""

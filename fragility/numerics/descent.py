@@ -16,10 +16,10 @@ Observe = Callable[[int, Tensor, Tensor, Tensor], None]
 _SUFFICIENT_DECREASE = 1e-4
 _BACKTRACKS = 40
 _PATIENCE = 4
-_SLOW = 0.25
+_SLOW = 0.1
 _FORCING = 0.1
 _ROUNDS = 250
-_SMALL_STEP = 1e-2
+_SMALL_SHIFT = 1e-2
 
 
 class Descent:
@@ -41,8 +41,7 @@ class Descent:
         self.idle = torch.zeros_like(self.models)
         self.flattest = torch.full_like(tolerance, torch.inf)
         self.spent = 0
-        # With every coordinate penalized there is one optimum, and a small gradient is near it.
-        self.one_optimum = stack.strictly_convex
+        self.has_optimum = stack.has_optimum
         self.end_theta, self.end_steps = start.clone(), torch.zeros_like(limits)
         self.end_norm, self.end_loss = (start.new_zeros(count) for _ in range(2))
         self.end_converged, self.end_finite = (torch.zeros_like(self.chord) for _ in range(2))
@@ -89,12 +88,12 @@ class Descent:
         there is no optimum to arrive at.
         """
         small = norm <= self.tolerance
-        if self.one_optimum or not bool(small.any()):
+        if self.has_optimum or not bool(small.any()):
             return small
         rows = small.nonzero().squeeze(1)
-        ahead = self._newton(self.stack.select(rows), at.select(rows), _FORCING * norm[rows])
-        near = ahead.norm(dim=1) <= _SMALL_STEP * (1 + self.theta[rows].norm(dim=1))
-        return small.index_copy(0, rows, near)
+        stack = self.stack.select(rows)
+        ahead = self._newton(stack, at.select(rows), _FORCING * norm[rows])
+        return small.index_copy(0, rows, stack.shift(self.theta[rows], ahead) <= _SMALL_SHIFT)
 
     def _refactor(self) -> None:
         """Factors anew once conjugate gradients have cost as much as that does."""
@@ -119,7 +118,7 @@ class Descent:
 
     def _direction(self, at: Linearization, norm: Tensor) -> Tensor:
         factor = self._factor()
-        chord = self.chord & factor.exact & (not self.stack.quadratic)
+        chord = self.chord & factor.close & (not self.stack.quadratic)
         if bool(chord.all()):
             return -factor.solve(at.gradient)
         direction = torch.empty_like(at.gradient)

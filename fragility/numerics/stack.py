@@ -7,7 +7,7 @@ stack of their gradients, so one backward pass serves all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -81,14 +81,44 @@ class StackProblem:
         size = self._block
         if size >= self.models:
             return self._evaluate(theta)
-        parts = [
+        return _joined(
             self.select(slice(start, start + size))._evaluate(theta[start : start + size])
             for start in range(0, self.models, size)
-        ]
-        return Evaluation(
-            torch.cat([part.objective for part in parts]),
-            torch.cat([part.data_loss for part in parts]),
-            torch.cat([part.gradient for part in parts]),
+        )
+
+    def evaluate_rows(self, theta: Tensor, rows: Tensor) -> Evaluation:
+        """Returns the estimate of `evaluate` from a minibatch; the penalty is that of the whole.
+
+        Weights are n/b times as large: the mean over batches that make up all examples, each
+        weighted by its size, is the whole, and 1/n becomes 1/b.
+
+        Args:
+            theta: parameters, shape (K, P).
+            rows: positions of the batch's examples, shape (b,) for the same batch for all models,
+                (K, b) for a batch of each. Each model's own are gathered block by block.
+        """
+        if rows.dim() == 1:
+            return self._batch(rows).evaluate(theta)
+        size = max(1, self._block * self.weights.shape[1] // rows.shape[1])
+        blocks = (slice(start, start + size) for start in range(0, self.models, size))
+        return _joined(
+            self.select(block)._batch(rows[block])._evaluate(theta[block]) for block in blocks
+        )
+
+    def _batch(self, rows: Tensor) -> StackProblem:
+        own_rows = rows.dim() == 2
+        if self.own_inputs and own_rows:
+            models = torch.arange(self.models, device=rows.device).unsqueeze(1)
+            inputs = self.inputs[models, rows]
+        else:
+            inputs = self.inputs[:, rows] if self.own_inputs else self.inputs[rows]
+        weights = self.weights.gather(1, rows) if own_rows else self.weights[:, rows]
+        return replace(
+            self,
+            inputs=inputs,
+            targets=self.targets[rows],
+            weights=weights * (self.weights.shape[1] / rows.shape[-1]),
+            own_inputs=self.own_inputs or own_rows,
         )
 
     @cached_property
@@ -120,3 +150,14 @@ class StackProblem:
             weights=self.weights[index],
             decay=self.decay[index],
         )
+
+
+def _joined(parts: Iterable[Evaluation]) -> Evaluation:
+    blocks = list(parts)
+    if len(blocks) == 1:
+        return blocks[0]
+    return Evaluation(
+        torch.cat([block.objective for block in blocks]),
+        torch.cat([block.data_loss for block in blocks]),
+        torch.cat([block.gradient for block in blocks]),
+    )

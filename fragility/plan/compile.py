@@ -22,7 +22,9 @@ from fragility.plan.tasks import Plan, PlannedCell, Task
 from fragility.procedures import Procedure
 from fragility.selectors import Selector
 from fragility.study.cells import Cell, cells
+from fragility.study.convexity import not_convex, not_convex_retraining
 from fragility.study.load import LoadedStudy
+from fragility.training import Training
 
 
 def compile_study(
@@ -96,7 +98,7 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
         data_id,
         _identity(cell.model),
         _identity(cell.regularization),
-        _identity(cell.training),
+        _training_identity(cell.training),
         initialization_seed(cell.seed, cell.repeat),
     ]
     order = order_seed(cell.seed, cell.repeat, cell.training)
@@ -115,6 +117,11 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
 @lru_cache(maxsize=4096)
 def _identity(method: Method) -> str:
     return digest(method.identity())
+
+
+def _training_identity(training: Training) -> str:
+    # Whose order a retraining follows decides its order seed, and nothing else.
+    return _identity(training.ordered("shared"))
 
 
 @lru_cache(maxsize=256)
@@ -137,6 +144,8 @@ class _Compiler:
 
     def tasks(self) -> list[Task]:
         planned, cell = self.planned, self.planned.cell
+        if refusal := not_convex(cell.model, cell.training):
+            raise self._error(f"training.{cell.training_label}", UsageError(refusal))
         order = order_seed(cell.seed, cell.repeat, cell.training)
         tasks = [Task(planned.train_id, "train", self.position, order_seed=order)]
         estimates: dict[tuple[str, str], Task] = {}
@@ -192,6 +201,8 @@ class _Compiler:
         if procedure.state == "resume" and not cell.training.resumable:
             message = f"training `{cell.training_label}` leaves no optimizer state to resume."
             raise self._error(f"procedures.{name}.state", UsageError(message))
+        if refusal := not_convex_retraining(cell.model, cell.training, procedure):
+            raise self._error(f"procedures.{name}.solver", UsageError(refusal))
         inputs = [train_id]
         if procedure.train_points.needs == "scores":
             label = str(getattr(procedure.train_points, "estimator"))  # noqa: B009
@@ -204,7 +215,7 @@ class _Compiler:
             [
                 "retrain",
                 *inputs,
-                _identity(retraining),
+                _training_identity(retraining),
                 derive_seed(cell.seed, "train_points"),
                 recorded,
             ]

@@ -69,7 +69,7 @@ def _key(planned: PlannedCell, task: Task) -> str:
 
 def _limit(planned: PlannedCell, task: Task, memory: int) -> int:
     """Returns how many tasks a batch of this shape may hold."""
-    cell, facts = planned.cell, planned.facts
+    facts = planned.facts
     if task.kind not in ("train", "retrain"):
         return _CELLS_A_BATCH
     # Activations are held for a few models at a time; example weights, optimizer state (L-BFGS

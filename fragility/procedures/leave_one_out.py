@@ -11,11 +11,11 @@ from pydantic import NonNegativeInt, PositiveFloat, model_validator
 from fragility.method import JSON
 from fragility.procedures.base import Procedure, Removal
 from fragility.training import Order, Training
+from fragility.training.newton import Newton
 
-
-# The training's identity and the seeds hold what the last two decide.
+# The training's identity and the seeds hold what the last three decide.
 _ELSEWHERE = frozenset(
-    {"train_points", "test_points", "replicates", "record_every", "epochs", "order"}
+    {"train_points", "test_points", "replicates", "record_every", "epochs", "order", "solver"}
 )
 _DETERMINISTIC = {None: "retraining on the full batch", "shared": "retraining in a shared order"}
 
@@ -25,15 +25,18 @@ class LeaveOneOut(Procedure):
 
     `start: warm` begins at the base model's parameters, `start: cold` at initial values. The
     optimizer and its schedule begin anew at the training's learning rate (`state: reset`), or go on
-    where the base training left them (`state: resume`). Replicate 0 of a cold
-    start has the base model's own initial values, replicate r others. A placebo is retrained beside
-    the removals: it removes nothing, and its effect is the drift that all removals share.
+    where the base training left them (`state: resume`). Replicate 0 of a cold start has the base
+    model's own initial values, replicate r others. A placebo is retrained beside the removals: it
+    removes nothing, and its effect is the drift that all removals share.
 
     After minibatch training a retraining counts epochs and draws batches. In a `shared` order it
     sees the batches of its base model's training, the removed example's place being empty, so that
     removals and placebo differ by the removal alone. In an `independent` order every retraining
     and replicate draws its own, which adds the noise that retraining in practice has. Warm starts
     in a shared order or on the full batch are deterministic, so they have no replicates.
+
+    Where the objective is convex (a linear model, or `parameters: last_layer`), `solver: newton`
+    goes to the optimum itself, whatever way the base model was trained.
 
     Valid when: base model and retraining both reach the optimum of their objectives.
     Cost: one training for every training point and replicate, and one placebo a replicate.
@@ -49,6 +52,8 @@ class LeaveOneOut(Procedure):
     """Whose example order retraining with minibatches follows; null: what the training says."""
     gradient_norm: PositiveFloat | None = None
     """Gradient norm at which retraining stops; null: the training's."""
+    solver: Literal["training", "newton"] = "training"
+    """How models are retrained: as the base model was trained, or by Newton's method."""
     removal: Literal["drop", "zero_weight"] = "drop"
     """`drop`: the mean runs over the other n - 1 examples; `zero_weight`: it stays over n."""
 
@@ -56,6 +61,8 @@ class LeaveOneOut(Procedure):
     def _makes_sense(self) -> LeaveOneOut:
         if self.state == "resume" and self.start == "cold":
             raise ValueError("a cold start has nothing to resume; use `state: reset`")
+        if self.state == "resume" and self.solver == "newton":
+            raise ValueError("Newton's method has no state to resume; use `state: reset`")
         if self.parameters == "last_layer" and self.start == "cold":
             raise ValueError(
                 "a frozen network has no cold start of its last layer alone; use `start: warm`"
@@ -64,13 +71,14 @@ class LeaveOneOut(Procedure):
 
     def objection(self, training: Training) -> str | None:
         """Returns why this makes no sense with a base model trained that way; None if it does."""
-        order = self.retraining(training).example_order
-        if training.counts == "steps" and self.epochs is not None and self.steps is None:
-            return f"`epochs` limits no `{training.kind}` training; use `steps`."
-        if training.counts == "epochs" and self.steps is not None and self.epochs is None:
-            return f"`steps` limits no `{training.kind}` training; use `epochs`."
+        how = self.retraining(training)
+        order, budgets = how.example_order, {"steps": self.steps, "epochs": self.epochs}
+        # A procedure for trainings of both sorts may give both.
+        if budgets.pop(how.counts) is None and any(value is not None for value in budgets.values()):
+            (other,) = budgets
+            return f"`{other}` limits no `{how.kind}` training; use `{how.counts}`."
         if order is None and self.order is not None:
-            return f"`{training.kind}` training has no example order; drop `order`."
+            return f"`order`: `{how.kind}` training draws no example order; drop the key."
         if self.replicates > 1 and self.start == "warm" and order != "independent":
             ways = "`start: cold`" if order is None else "`order: independent`, `start: cold`"
             return (
@@ -82,9 +90,7 @@ class LeaveOneOut(Procedure):
     def removals(self, n_train: int) -> list[Removal]:
         """Returns the placebos and then the removals, slot by slot."""
         how: dict[str, JSON] = {
-            name: value
-            for name, value in self.identity().items()
-            if name not in _ELSEWHERE
+            name: value for name, value in self.identity().items() if name not in _ELSEWHERE
         }
         slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
         slots += list(enumerate(self.train_points.slots(n_train)))
@@ -95,7 +101,9 @@ class LeaveOneOut(Procedure):
         ]
 
     def retraining(self, training: Training) -> Training:
-        """Returns the base model's training with this procedure's stopping rules."""
+        """Returns the base model's training, or Newton's, with this procedure's stopping rules."""
+        if self.solver == "newton" and not isinstance(training, Newton):
+            training = Newton(dtype=training.dtype, gradient_norm=training.gradient_norm)
         budget = self.epochs if training.counts == "epochs" else self.steps
         limited = training.limited(budget, self.gradient_norm)
         return limited if self.order is None else limited.ordered(self.order)

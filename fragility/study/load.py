@@ -9,10 +9,12 @@ from pathlib import Path
 
 from fragility.errors import Problem, StudyError, UsageError, did_you_mean
 from fragility.study.checks import cross_checks
+from fragility.study.convexity import convexity
 from fragility.study.expansion import STUDY, Expansion, expanded, too_many_cells, validated
 from fragility.study.messages import got, listed, quoted
 from fragility.study.model import Study
 from fragility.study.nodes import Node
+from fragility.study.objections import objections
 from fragility.study.overrides import with_overrides
 from fragility.study.problems import problem_at
 from fragility.study.shipped import shipped_studies
@@ -96,7 +98,11 @@ def _checked(root: Node, study_dir: Path) -> tuple[Study | None, Expansion, list
     if excess:
         return study, Expansion(sweep, {}), [*problems, excess]
     parts, more = expanded(root, sweep, study, study_dir, problems)
-    return study, Expansion(sweep, parts), problems + more
+    expansion, problems = Expansion(sweep, parts), problems + more
+    if study is not None and not problems:
+        problems += objections(tree, study, expansion)
+        problems += convexity(tree, study, expansion)
+    return study, expansion, problems
 
 
 def _find(name_or_path: str) -> Path:

@@ -41,6 +41,20 @@ def missing_kind(key: Place, path: Path, room: Room[Any]) -> Problem:
     return problem_at(key, (*path, "kind"), f"this key is missing. Known: {known}.")
 
 
+def place_of(root: Node, path: Path, text: str) -> Place:
+    """Returns the place of the key that a text about the method at `path` names, or of its own."""
+    parent, node = root.get(path[:-1]), root.get(path)
+    entry = parent.entries.get(str(path[-1])) if parent else None
+    return (_named_key(node, text) if node else None) or (entry.key if entry else Place())
+
+
+def _named_key(node: Node, text: str) -> Place | None:
+    # What a class says of itself as a whole usually names the key it is about.
+    words = re.findall(r"`(\w+)", text)
+    named = [node.entries[word].key for word in words if word in node.entries]
+    return named[0] if named else None
+
+
 def problems_of(
     error: ValidationError, root: Node, shape: Shape, prefix: Path = ()
 ) -> list[Problem]:
@@ -100,10 +114,7 @@ class _Found:
         if self.on_key:
             return self.key
         if self.error["type"] == "value_error" and self.node.entries:
-            # What a class says of itself as a whole usually names the key it is about.
-            words = re.findall(r"`(\w+)", text)
-            named = [self.node.entries[word].key for word in words if word in self.node.entries]
-            return named[0] if named else self.key
+            return _named_key(self.node, text) or self.key
         return self.node.place
 
 

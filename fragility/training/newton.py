@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import NonNegativeInt, PositiveFloat, model_validator
 
 from fragility.method import JSON
 from fragility.numerics.newton import optima
@@ -37,16 +37,16 @@ class Newton(Training):
     dtype: Precision = "float64"
     """Precision of parameters and gradients."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tolerance_by_precision(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("gradient_norm") is None:
+            return {**data, "gradient_norm": 1e-5 if data.get("dtype") == "float32" else 1e-10}
+        return data
+
     def fusion(self) -> JSON:
         """Models share the precision."""
         return [self.kind, self.dtype]
-
-    @property
-    def tolerance(self) -> float:
-        """The norm of the gradient to reach."""
-        if self.gradient_norm is not None:
-            return self.gradient_norm
-        return 1e-10 if self.dtype == "float64" else 1e-5
 
     def fit(
         self, stack: Sequence[Newton], problem: StackProblem, start: Start, recorder: Recorder
@@ -63,7 +63,7 @@ class Newton(Training):
         found = optima(
             problem,
             theta,
-            theta.new_tensor([one.tolerance for one in stack]),
+            theta.new_tensor([one.gradient_norm for one in stack]),
             torch.tensor([one.steps for one in stack], device=theta.device),
             None if trajectory is None else observe,
             recorder.progress,

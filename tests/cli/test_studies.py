@@ -89,7 +89,10 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"study", "models", "sweep"} <= schema["properties"].keys()
 
 
-def test_everything_is_listed_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_everything_is_listed_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert code_of("list") == 0
     everything = capsys.readouterr().out.splitlines()
     assert "estimators" in everything

@@ -157,7 +157,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "tiny": {},
     "float32": {"training.adam.dtype": "float32"},
     "odd sizes": {"models.net.hidden": [7, 5], "datasets.s.n_features": 13, "datasets.s.n": 77},
-    "wide": {"models.net.hidden": [40], "datasets.s.n_features": 30, "datasets.s.n_classes": 3},
+    "wide": {"models.net.hidden": [8], "datasets.s.n_features": 30, "datasets.s.n_classes": 3},
     "linear": {"models": {"linear": {"kind": "linear"}}, "datasets.s.n_features": 7},
 }
 

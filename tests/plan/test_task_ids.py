@@ -130,6 +130,7 @@ FIELDS: dict[str, tuple[st.SearchStrategy[Any], Direct]] = {
     "procedures.warm.parameters": (st.sampled_from(["all", "last_layer"]), retrain("warm")),
     "procedures.warm.removal": (st.sampled_from(["drop", "zero_weight"]), retrain("warm")),
     "procedures.warm.start": (st.sampled_from(["warm", "cold"]), retrain("warm")),
+    "procedures.warm.state": (st.sampled_from(["reset", "resume"]), retrain("warm")),
     "procedures.warm.record_every": (st.integers(0, 5), retrain("warm")),
     "procedures.warm.train_points.kind": (
         st.sampled_from(["top_loss", "median_loss", "random"]),
@@ -176,6 +177,7 @@ DEFAULTS = {
     "procedures.warm.parameters": "all",
     "procedures.warm.removal": "drop",
     "procedures.warm.start": "warm",
+    "procedures.warm.state": "reset",
     "procedures.warm.record_every": 0,
     "diagnostics": [
         {"kind": "gradient_norm"},
@@ -226,7 +228,9 @@ def test_a_field_changes_what_it_decides_and_what_consumes_that(path: str, data:
 def test_several_fields_change_what_they_change_one_by_one(data: Any, paths: set[str]) -> None:
     drawn = {path: data.draw(FIELDS[path][0]) for path in sorted(paths)}
     if drawn.get("procedures.warm.start") == "cold":
-        drawn.pop("procedures.warm.parameters", None)  # A last layer has no cold start.
+        # A last layer has no cold start, and a cold start nothing to resume.
+        drawn.pop("procedures.warm.parameters", None)
+        drawn.pop("procedures.warm.state", None)
     direct = [FIELDS[path][1] for path, value in drawn.items() if is_new(path, value)]
     check(ORIGINAL, plan(changed(STUDY, drawn)), either(*direct))
 

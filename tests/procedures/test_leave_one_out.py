@@ -73,7 +73,6 @@ def test_more_points_or_replicates_leave_the_first_identities_as_they_are() -> N
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"replicates": 2}, "warm retraining is deterministic"),
         ({"start": "cold", "parameters": "last_layer"}, "use `start: warm`"),
         ({"test_points": {"kind": "top_score", "estimator": "x"}}, "chooses training points"),
     ],

@@ -9,7 +9,10 @@ from fragility.execution.outcome import Outcome
 from fragility.plan.tasks import Batch
 
 Work = Callable[[Batch], tuple[Outcome, float]]
-"""Works on one batch; returns what came of it and the seconds it took, or raises OutOfMemoryError."""
+"""Works on one batch; returns what came of it and the seconds it took.
+
+Raises OutOfMemoryError when a batch of several tasks does not fit.
+"""
 
 
 class OutOfMemoryError(Exception):

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from fragility.numerics.convex.base import ConvexStack, Linearization, Preconditioner
 from fragility.numerics.convex.output_losses import OUTPUT_LOSSES, OutputLoss
-from fragility.numerics.convex.preconditioners import precondition_affine
+from fragility.numerics.convex.preconditioners import factor_price, precondition_affine
 from fragility.numerics.network import Layout
 from fragility.numerics.stack import StackProblem
 
-TILE_BYTES = 4 * 2**20
+TILE_BYTES = 8 * 2**20
 """Outputs of one block of examples for all models."""
 
 
@@ -34,6 +34,8 @@ class AffineStack(ConvexStack):
     loss: OutputLoss
     weights: Tensor
     decay: Tensor
+    rows: int
+    """Number of examples in one block."""
 
     @property
     def models(self) -> int:
@@ -56,9 +58,9 @@ class AffineStack(ConvexStack):
         return self.size // self.features.shape[1]
 
     @property
-    def strictly_convex(self) -> bool:
-        """Whether every strength is above zero."""
-        return bool((self.decay > 0).all())
+    def has_optimum(self) -> bool:
+        """Whether every strength is above zero, or the loss is quadratic."""
+        return self.quadratic or bool((self.decay > 0).all())
 
     @property
     def bytes_a_model(self) -> int:
@@ -67,46 +69,69 @@ class AffineStack(ConvexStack):
 
     @property
     def price(self) -> float:
-        """As c (c + 1) / 2 products of D columns, against two of c columns."""
-        return self.size / 4
+        """Products of matrices that its preconditioner takes, against the two of a product."""
+        return factor_price(self.outputs, self.features.shape[1])
 
     def evaluate(self, theta: Tensor) -> Linearization:
-        """Returns objectives and gradients; the curvature is a function of the outputs."""
-        models, c = len(theta), self.outputs
-        rows = theta.reshape(models * c, -1)
+        """Returns objectives and gradients; the curvature is a function of the outputs.
+
+        Where all models are at one point, as at a warm start, its outputs are computed once.
+        """
+        shared = theta[:1] if bool((theta == theta[0]).all()) else theta
+        rows, models = self._rows(shared), len(theta)
         data_loss = theta.new_zeros(models)
-        gradient = torch.zeros_like(rows)
+        gradient = theta.new_zeros(self.outputs * models, self.features.shape[1])
         curvature = []
         for features, targets, weights in self._tiles():
-            outputs = (rows @ features.T).view(models, c, -1)
-            losses, residual, bend = self.loss.linearize(outputs, targets)
-            data_loss += (losses * weights).sum(dim=1)
-            residual *= weights.unsqueeze(1)
-            gradient.addmm_(residual.view(models * c, -1), features)
-            curvature.append(bend)
+            outputs = (rows @ features.T).view(self.outputs, len(shared), -1)
+            losses, slopes, bend = self.loss.linearize(outputs, targets, weights)
+            data_loss += losses
+            gradient.addmm_(slopes.view(len(gradient), -1), features)
+            curvature.append(bend.expand(-1, models, -1).transpose(0, 1))
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
-        slope = gradient.view(models, -1) + self.decay * theta
+        slope = self._flat(gradient, models) + self.decay * theta
         return Linearization(data_loss + penalty, data_loss, slope, curvature)
 
     def product(self, at: Linearization, tangent: Tensor) -> Tensor:
         """Returns the Hessians times `tangent`: two matrix products with the features."""
-        models, c = len(tangent), self.outputs
-        rows = tangent.reshape(models * c, -1)
+        rows, models = self._rows(tangent), len(tangent)
         result = torch.zeros_like(rows)
         for (features, _, weights), bend in zip(self._tiles(), at.curvature, strict=True):
-            bent = self.loss.product(bend, (rows @ features.T).view(models, c, -1))
-            bent *= weights.unsqueeze(1)
-            result.addmm_(bent.view(models * c, -1), features)
-        return result.view(models, -1) + self.decay * tangent
+            outputs = (rows @ features.T).view(self.outputs, models, -1)
+            bent = self.loss.product(bend.transpose(0, 1), outputs).mul_(weights)
+            result.addmm_(bent.view(len(rows), -1), features)
+        return self._flat(result, models) + self.decay * tangent
+
+    def _rows(self, theta: Tensor) -> Tensor:
+        """Returns (K, c D) as (c K, D)."""
+        return theta.view(len(theta), self.outputs, -1).transpose(0, 1).flatten(0, 1)
+
+    def _flat(self, rows: Tensor, models: int) -> Tensor:
+        """Returns (c K, D) as (K, c D), without what rounding adds where no loss changes."""
+        return self._across(rows.view(self.outputs, models, -1).transpose(0, 1).flatten(1))
+
+    def _across(self, slope: Tensor) -> Tensor:
+        """Returns the slope without what rounding adds along directions that change no loss."""
+        if not self.loss.ignores_common_shift:
+            return slope
+        by_output = slope.view(len(slope), self.outputs, -1)
+        return (by_output - by_output.mean(dim=1, keepdim=True)).flatten(1)
+
+    def shift(self, theta: Tensor, direction: Tensor) -> Tensor:
+        """Returns the largest change of an output, a shift of all outputs not counted."""
+        rows = self._across(direction).view(-1, self.features.shape[1])
+        largest = [
+            (rows @ features.T).abs().view(len(theta), -1).amax(dim=1)
+            for features, _, _ in self._tiles()
+        ]
+        return torch.stack(largest).amax(dim=0)
 
     def _tiles(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yields blocks of features, targets and weights."""
-        bytes_a_row = self.models * self.outputs * self.weights.element_size()
-        rows = max(64, TILE_BYTES // bytes_a_row)
         return zip(
-            torch.split(self.features, rows),
-            torch.split(self.targets, rows),
-            torch.split(self.weights, rows, dim=1),
+            torch.split(self.features, self.rows),
+            torch.split(self.targets, self.rows),
+            torch.split(self.weights, self.rows, dim=1),
             strict=True,
         )
 
@@ -122,7 +147,7 @@ class AffineStack(ConvexStack):
         return precondition_affine(self.features, mean.weights[0], mean.decay[0], entries)
 
     def _entry(self, curvature: Sequence[Tensor], a: int, b: int) -> Tensor | None:
-        parts = [self.loss.entry(part, a, b) for part in curvature]
+        parts = [self.loss.entry(part.transpose(0, 1), a, b) for part in curvature]
         known = [part for part in parts if part is not None]
         return torch.cat(known) if known else None
 
@@ -149,12 +174,14 @@ def affine_stack(problem: StackProblem) -> AffineStack:
     if len(problem.layout.names) > 1:
         features = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
     decay = problem.decay.expand(-1, problem.layout.size)
+    bytes_a_row = problem.models * problem.layout.shapes[0][0] * features.element_size()
     return AffineStack(
         features.contiguous(),
         problem.targets,
         OUTPUT_LOSSES[problem.loss.name],
         problem.weights,
         to_rows(problem.layout, decay),
+        max(64, TILE_BYTES // bytes_a_row),
     )
 
 

@@ -12,6 +12,9 @@ from torch import Tensor
 FACTOR_LIMIT = 2048
 """Largest number of coordinates whose Hessian is written out and factored."""
 
+LEADING = 1024
+"""Number of coordinates that are factored where all are too many."""
+
 STACK_BYTES = 256 * 2**20
 """Working memory of the models that are solved together."""
 
@@ -42,8 +45,8 @@ class Linearization:
 class Preconditioner(ABC):
     """An approximate inverse of a Hessian, symmetric and positive definite."""
 
-    exact: bool
-    """Whether it is the inverse itself, up to rounding, of the Hessian it was made from."""
+    close: bool
+    """Whether it is close enough to the inverse to take a step by it alone."""
 
     @abstractmethod
     def solve(self, rhs: Tensor) -> Tensor:
@@ -70,8 +73,8 @@ class ConvexStack(ABC):
 
     @property
     @abstractmethod
-    def strictly_convex(self) -> bool:
-        """Whether every coordinate of every model is penalized."""
+    def has_optimum(self) -> bool:
+        """Whether a finite optimum is known to exist: all is penalized, or quadratic."""
 
     @property
     @abstractmethod
@@ -90,6 +93,10 @@ class ConvexStack(ABC):
     @abstractmethod
     def product(self, at: Linearization, tangent: Tensor) -> Tensor:
         """Returns each model's Hessian at `at` times `tangent` (K, P)."""
+
+    @abstractmethod
+    def shift(self, theta: Tensor, direction: Tensor) -> Tensor:
+        """Returns by how much a step changes any output of each model, at most (K,)."""
 
     @abstractmethod
     def precondition(self, theta: Tensor) -> Preconditioner:

@@ -41,7 +41,7 @@ class GeneralStack(ConvexStack):
         return self.size
 
     @property
-    def strictly_convex(self) -> bool:
+    def has_optimum(self) -> bool:
         """Whether every strength is above zero."""
         return bool((self.problem.decay > 0).all())
 
@@ -70,6 +70,15 @@ class GeneralStack(ConvexStack):
             (product,) = torch.autograd.grad((gradient * tangent).sum(), point)
         bent: Tensor = product
         return bent + problem.decay * tangent
+
+    def shift(self, theta: Tensor, direction: Tensor) -> Tensor:
+        """Returns the largest change of an output, a shift of all outputs counted too."""
+        problem = self.problem
+        before, after = (
+            problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs)
+            for point in (theta, theta + direction)
+        )
+        return (after - before).abs().flatten(1).amax(dim=1)
 
     def precondition(self, theta: Tensor) -> Preconditioner:
         """Returns the factored Hessian while it fits, and nothing beyond."""

@@ -1,6 +1,7 @@
 """The losses of affine models: values, residuals and curvature products in the outputs, in place.
 
-Outputs lie as (K, c, n), the examples along the last axis: K models, c outputs, n examples.
+Outputs lie as (c, K, n), the examples along the last axis: c outputs, K models, n examples. What is
+summed over the outputs is then a sum of whole rows.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ class OutputLoss(ABC):
 
     quadratic = False
     """Whether the loss is quadratic in the outputs, so that one Newton step is the last."""
+    ignores_common_shift = False
+    """Whether adding one number to all outputs changes nothing."""
 
     @abstractmethod
-    def linearize(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns losses (K, n), their gradient in the outputs (K, c, n), and what `product` needs.
+    def linearize(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns weighted losses (K,), their slopes (c, K, n), and what `product` needs.
 
-        Overwrites `outputs`.
+        Overwrites `outputs`, which may be the same for all models: (c, 1, n). `weights` (K, n).
         """
 
     @abstractmethod
     def product(self, curvature: Tensor, tangent: Tensor) -> Tensor:
-        """Returns the Hessian of each example's loss times `tangent` (K, c, n), overwriting it."""
+        """Returns the Hessian of each example's loss times `tangent` (c, K, n), overwriting it."""
 
     @abstractmethod
     def entry(self, curvature: Tensor, a: int, b: int) -> Tensor | None:
@@ -35,28 +40,31 @@ class OutputLoss(ABC):
 class CrossEntropy(OutputLoss):
     """-log softmax(outputs)[target]; its curvature is diag(p) - p p^T."""
 
-    def linearize(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    ignores_common_shift = True
+
+    def linearize(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns losses, p less one for the target, and p."""
-        index = targets.expand(outputs.shape[0], 1, -1)
-        outputs -= outputs.amax(dim=1, keepdim=True)
-        chosen = outputs.gather(1, index)
+        outputs -= outputs.amax(dim=0)
+        index = targets.expand(1, outputs.shape[1], -1)
+        chosen = outputs.gather(0, index)[0]
         p = outputs.exp_()
-        total = p.sum(dim=1, keepdim=True)
-        losses = (total.log() - chosen).squeeze(1)
+        total = p.sum(dim=0)
         p /= total
-        # 1 - p of the target, as the sum of the others: no digits cancel when the model is sure.
-        residual = p.scatter(1, index, 0.0)
-        residual.scatter_(1, index, -residual.sum(dim=1, keepdim=True))
-        return losses, residual, p
+        losses = (weights * (total.log_() - chosen)).sum(dim=1)
+        slopes = p * weights
+        slopes.scatter_add_(0, targets.expand(1, len(weights), -1), -weights.unsqueeze(0))
+        return losses, slopes, p
 
     def product(self, curvature: Tensor, tangent: Tensor) -> Tensor:
         """Returns p * (tangent - its mean under p)."""
-        mean = (curvature * tangent).sum(dim=1, keepdim=True)
-        return tangent.sub_(mean).mul_(curvature)
+        tangent *= curvature
+        return tangent.addcmul_(curvature, tangent.sum(dim=0), value=-1)
 
     def entry(self, curvature: Tensor, a: int, b: int) -> Tensor | None:
         """Returns p_a (1 - p_a), or -p_a p_b."""
-        p, q = curvature[0, a], curvature[0, b]
+        p, q = curvature[a, 0], curvature[b, 0]
         return p * (1 - p) if a == b else -p * q
 
 
@@ -65,15 +73,17 @@ class SquaredError(OutputLoss):
 
     quadratic = True
 
-    def linearize(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def linearize(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns losses, twice the differences, and 2."""
-        outputs -= targets.T
-        losses = outputs.square().sum(dim=1)
-        return losses, outputs.mul_(2), outputs.new_full((len(outputs), 1, 1), 2.0)
+        outputs -= targets.T.unsqueeze(1)
+        losses = (weights * outputs.square().sum(dim=0)).sum(dim=1)
+        return losses, outputs * (2 * weights), outputs.new_full((1, 1, 1), 2.0)
 
     def product(self, curvature: Tensor, tangent: Tensor) -> Tensor:
         """Returns twice the tangent."""
-        return tangent.mul_(curvature)
+        return tangent.mul_(2)
 
     def entry(self, curvature: Tensor, a: int, b: int) -> Tensor | None:
         """Returns 2 on the diagonal."""

@@ -23,7 +23,7 @@ class Factor(Preconditioner):
     ridge, tiny against its diagonal, makes it definite; the objective is none the wiser.
     """
 
-    exact = True
+    close = True
 
     def __init__(self, hessian: Tensor) -> None:
         eps = torch.finfo(hessian.dtype).eps
@@ -51,7 +51,7 @@ class Leading(Preconditioner):
     approximate is small against the penalty.
     """
 
-    exact = False
+    close = True
 
     def __init__(
         self, features: Tensor, weights: Tensor, decay: Tensor, entries: Entries, count: int
@@ -88,7 +88,7 @@ class Leading(Preconditioner):
 class Identity(Preconditioner):
     """No approximation at all."""
 
-    exact = False
+    close = False
 
     def solve(self, rhs: Tensor) -> Tensor:
         """Returns a copy."""
@@ -109,7 +109,19 @@ def precondition_affine(
     c, width = len(entries), features.shape[1]
     if c * width <= base.FACTOR_LIMIT:
         return Factor(affine_hessian(features, weights, entries) + torch.diag(decay))
-    return Leading(features, weights, decay, entries, base.FACTOR_LIMIT // c)
+    return Leading(features, weights, decay, entries, _leading(c))
+
+
+def factor_price(c: int, width: int) -> float:
+    """Returns what making a preconditioner costs, in products of one model with its Hessian."""
+    if c * width <= base.FACTOR_LIMIT:
+        return c * width / 4
+    return width / (2 * c) + c * _leading(c) ** 2 / (4 * width)
+
+
+def _leading(c: int) -> int:
+    """Returns how many directions of the features are factored, of `LEADING` coordinates."""
+    return max(1, base.LEADING // c)
 
 
 def affine_hessian(features: Tensor, weights: Tensor, entries: Entries) -> Tensor:

@@ -1,0 +1,132 @@
+"""B3: 40 last-layer retrainings of LeNet on MNIST, against running the whole network each step.
+
+Ten epochs over 60,000 images in batches of 1,024, Adam, L2 0.001; 61,706 parameters, of which the
+last layer's 850 are trained. Ours pushes the images through the frozen part once and trains 40
+last layers and a placebo as one stack on its features. The other side is what a user would write:
+frozen parameters do not require gradients, and every step runs the whole network; it is timed on
+some steps of one model, and both sides are given by model-step. For the check of equal work one
+model is retrained both ways for an epoch over the first batches, and the losses are compared.
+
+Reads MNIST from `--data DIR` or FRAGILITY_DATA (DIR/MNIST/raw).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from time import perf_counter
+
+import torch
+from torch import nn
+from torchvision.datasets import MNIST
+
+from benchmarks.measure import alternate, machine, peak_memory
+from fragility.numerics.losses import CROSS_ENTROPY
+from fragility.numerics.network import Network
+from fragility.numerics.stack import StackProblem
+from fragility.training import Recorder, Start
+from fragility.training.minibatch import Minibatch
+
+DECAY = 0.001
+BATCH = 1024
+MODELS = 41
+
+
+def lenet() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(16, 120, 5),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(120, 84),
+        nn.Tanh(),
+        nn.Linear(84, 10),
+    )
+
+
+class Side:
+    """The same retrainings done both ways."""
+
+    def __init__(self, root: str, looped_steps: int) -> None:
+        data = MNIST(root, train=True, download=False)
+        self.images = ((data.data.float() / 255 - 0.1307) / 0.3081).unsqueeze(1)
+        self.labels = data.targets
+        torch.manual_seed(0)
+        self.module = lenet()
+        self.looped_steps = looped_steps
+
+    def stack(self, epochs: int, models: int = MODELS) -> torch.Tensor:
+        network = Network(self.module.eval())
+        parameters = {name: p.detach() for name, p in self.module.named_parameters()}
+        blocks = torch.split(self.images, 5000)
+        features = torch.cat([network.features(parameters, block) for block in blocks])
+        head = network.head
+        assert head is not None
+        n = len(features)
+        weights = torch.full((models, n), 1 / n)
+        weights[torch.arange(1, models), torch.arange(1, models)] = 0
+        problem = StackProblem(
+            network=head,
+            loss=CROSS_ENTROPY,
+            layout=head.layout,
+            frozen={},
+            inputs=features,
+            targets=self.labels,
+            weights=weights,
+            decay=torch.full((models, 1), DECAY),
+        )
+        training = Minibatch.model_validate(
+            {
+                "kind": "minibatch",
+                "batch_size": BATCH,
+                "epochs": epochs,
+                "optimizer": {"kind": "adam"},
+            }
+        )
+        last = network.select("last_layer").flatten(parameters).expand(models, -1)
+        start = Start(last, orders=(0,) * models)
+        return training.fit([training] * models, problem, start, Recorder()).theta
+
+    def loop(self) -> torch.Tensor:
+        """Some steps of one model, the whole network each step."""
+        module = lenet()
+        module.load_state_dict(self.module.state_dict())
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        last = module[-1].requires_grad_(True)
+        optimizer = torch.optim.Adam(last.parameters(), lr=1e-3, weight_decay=DECAY)
+        for step in range(self.looped_steps):
+            rows = slice(step * BATCH, (step + 1) * BATCH)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(module(self.images[rows]), self.labels[rows])
+            loss.backward()
+            optimizer.step()
+        return last.weight.detach()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default=os.environ.get("FRAGILITY_DATA", "data"))
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--looped-steps", type=int, default=10)
+    arguments = parser.parse_args()
+    print(machine())
+    side = Side(arguments.data, arguments.looped_steps)
+    steps = -(-len(side.images) // BATCH) * arguments.epochs
+    started = perf_counter()
+    side.stack(arguments.epochs)
+    print(f"41 retrainings, features included: {perf_counter() - started:.1f} s")
+    compared = alternate(lambda: side.stack(arguments.epochs), side.loop, arguments.rounds)
+    ours, theirs = compared.ours / (MODELS * steps), compared.theirs / arguments.looped_steps
+    print(f"ours {ours * 1e6:.0f} us a model-step; whole network {theirs * 1e6:.0f} us")
+    print(f"ratio {theirs / ours:.0f}; peak {peak_memory()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""How far rounding carries a model in a stack away from itself trained in another stack.
+
+Iris, width 5, SELU, full-batch Adam with a plateau schedule: 25 leave-one-out retrainings and their
+placebo as one stack of 26, against the same 26 in two stacks of 13. Prints a Markdown table of the
+largest difference of a parameter, of an effect relative to the largest effect, and the Spearman
+correlation of the effects between both ways (1 when their order is the same).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from scipy.stats import spearmanr
+from sklearn.datasets import load_iris
+
+from benchmarks.iris import DECAY, HELD_OUT, examples
+from fragility.models.mlp import MLP
+from fragility.numerics.losses import CROSS_ENTROPY
+from fragility.numerics.stack import StackProblem
+from fragility.training import Recorder, Start
+from fragility.training.full_batch import FullBatch
+
+REMOVED = 25
+
+
+def compare(depth: int, decay: float, dtype: str, steps: int) -> tuple[float, float, float]:
+    training = FullBatch.model_validate(
+        {
+            "kind": "full_batch",
+            "steps": steps,
+            "dtype": dtype,
+            "optimizer": {"kind": "adam"},
+            "schedule": {"kind": "plateau", "patience": 100},
+        }
+    )
+    floating = training.torch_dtype
+    inputs, targets = examples()
+    n, models = len(inputs), REMOVED + 1
+    weights = torch.full((models, n), 1 / (n - 1), dtype=floating)
+    weights[0] = 1 / n
+    for k in range(1, models):
+        weights[k, 5 * k] = 0
+    architecture = MLP(width=5, depth=depth, activation="selu")
+    network = architecture.network((4,), 3)
+    problem = StackProblem(
+        network=network,
+        loss=CROSS_ENTROPY,
+        layout=network.layout,
+        frozen={},
+        inputs=inputs.to(floating),
+        targets=targets,
+        weights=weights,
+        decay=torch.full((models, 1), decay, dtype=floating),
+    )
+    start = network.layout.flatten(architecture.initial((4,), 3, 0, floating)).expand(models, -1)
+    whole = training.fit([training] * models, problem, Start(start), Recorder()).theta
+    half = models // 2
+    parts = [
+        training.fit([training] * half, problem.select(part), Start(start[:half]), Recorder()).theta
+        for part in (slice(0, half), slice(half, models))
+    ]
+    split = torch.cat(parts)
+    one, other = effects(problem, whole), effects(problem, split)
+    order = float(spearmanr(one, other).statistic)
+    gap = float((one - other).abs().max() / one.abs().max())
+    return float((whole - split).abs().max()), gap, order
+
+
+def effects(problem: StackProblem, theta: torch.Tensor) -> torch.Tensor:
+    """Test loss of the held-out row without each point, less that of the placebo."""
+    raw, label = load_iris(return_X_y=True)
+    keep = [i for i in range(len(raw)) if i != HELD_OUT]
+    scaled = (raw[HELD_OUT] - raw[keep].mean(0)) / raw[keep].std(0)
+    row = torch.tensor(scaled[None], dtype=theta.dtype)
+    outputs = problem.outputs(theta, row)
+    losses = problem.loss.per_example(outputs, torch.tensor([int(label[HELD_OUT])]))[:, 0]
+    return (losses[1:] - losses[0]).double()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, nargs="+", default=[200, 7500, 60000])
+    parser.add_argument("--depths", type=int, nargs="+", default=[1, 8])
+    arguments = parser.parse_args()
+    print("| precision | L2 | depth | steps | parameter | effect | Spearman |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for dtype in ("float64", "float32"):
+        for decay in (DECAY, 0.0):
+            for depth in arguments.depths:
+                for steps in arguments.steps:
+                    parameter, effect, order = compare(depth, decay, dtype, steps)
+                    settings = f"| {dtype} | {decay:g} | {depth} | {steps:,} "
+                    print(f"{settings}| {parameter:.0e} | {effect:.0e} | {order:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Where a study asks for Newton's method on objectives that are not convex."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fragility.errors import Problem
+from fragility.models import Model
+from fragility.procedures import Procedure
+from fragility.study.expansion import Expansion, crossings
+from fragility.study.messages import quoted
+from fragility.study.model import Study
+from fragility.study.nodes import Node
+from fragility.study.problems import place_of, problem_at
+from fragility.study.sweep import CROSSED
+from fragility.training import Training
+from fragility.training.newton import Newton
+
+
+def not_convex(model: Model, training: Training) -> str | None:
+    """Returns why a base model cannot be trained that way, or None when it can."""
+    if model.convex or not isinstance(training, Newton):
+        return None
+    return (
+        f"`kind: newton` goes to the one optimum of a convex objective, and a model `{model.kind}` "
+        "has many. Train it another way, or use the model `linear`; a procedure can still retrain "
+        "its last layer by `solver: newton` with `parameters: last_layer`."
+    )
+
+
+def not_convex_retraining(model: Model, training: Training, procedure: Procedure) -> str | None:
+    """Returns why a procedure cannot retrain by Newton's method, or None when it can."""
+    how = procedure.retraining(training)
+    if model.convex or procedure.parameters == "last_layer" or not isinstance(how, Newton):
+        return None
+    return (
+        f"`solver: newton` needs a convex objective, and a model `{model.kind}` is convex in its "
+        "last layer alone. Add `parameters: last_layer`, or use `solver: training`."
+    )
+
+
+def convexity(root: Node, study: Study, expansion: Expansion) -> Iterator[Problem]:
+    """Yields the trainings and procedures that meet a model they cannot solve, each once."""
+    sections = {section: list(getattr(study, section)) for section in CROSSED}
+    told: set[tuple[str, str]] = set()
+
+    def problem(path: tuple[str, str], model: str, text: str | None) -> Iterator[Problem]:
+        if text is not None and path not in told:
+            told.add(path)
+            yield problem_at(
+                place_of(root, path, text), path, f"With model {quoted(model)}: {text}"
+            )
+
+    for (_, model_label, _, label), applying in crossings(expansion.sweep, sections):
+        for row in applying.rows():
+            model: Any = expansion.part("models", model_label, row)
+            training: Any = expansion.part("training", label, row)
+            text = not_convex(model, training)
+            yield from problem(("training", label), model_label, text)
+            for name in study.procedures if text is None else ():
+                procedure: Any = expansion.part("procedures", name, row)
+                reason = not_convex_retraining(model, training, procedure)
+                yield from problem(("procedures", name), model_label, reason)

@@ -1,0 +1,38 @@
+"""What a procedure objects to in the training of the base model it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fragility.errors import Problem
+from fragility.study.expansion import Expansion, crossings
+from fragility.study.messages import quoted
+from fragility.study.model import Study
+from fragility.study.nodes import Node
+from fragility.study.problems import place_of, problem_at
+from fragility.study.sweep import CROSSED
+
+
+def objections(root: Node, study: Study, expansion: Expansion) -> Iterator[Problem]:
+    """Yields the procedures that make no sense with a training they meet in some cell, each once.
+
+    Only combinations that a cell has are looked at: values swept together stay together.
+    """
+    sections = {section: list(getattr(study, section)) for section in CROSSED}
+    seen: set[tuple[int, int]] = set()
+    told: set[str] = set()
+    for labels, applying in crossings(expansion.sweep, sections):
+        for row in applying.rows():
+            training: Any = expansion.part("training", labels[-1], row)
+            for label in study.procedures:
+                procedure: Any = expansion.part("procedures", label, row)
+                if (id(training), id(procedure)) in seen:
+                    continue
+                seen.add((id(training), id(procedure)))
+                text = procedure.objection(training)
+                if text is not None and label not in told:
+                    told.add(label)
+                    path = ("procedures", label)
+                    told_of = f"With training {quoted(labels[-1])}, {text}"
+                    yield problem_at(place_of(root, path, text), path, told_of)

@@ -1,0 +1,57 @@
+"""Stopping when the training loss no longer falls, model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+
+class EarlyStopping(BaseModel):
+    """Stops a model after `patience` epochs in a row without improvement.
+
+    The watched loss is the mean training loss of an epoch's batches, without the penalty; the model
+    stays as it is then, it does not go back to its best epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    patience: PositiveInt
+    """Epochs in a row without improvement after which a model stops."""
+    threshold: NonNegativeFloat = 1e-4
+    """Relative improvement over the best epoch that counts."""
+
+
+class Waiting:
+    """How many epochs each model of a stack has gone without improvement."""
+
+    def __init__(self, stack: Sequence[EarlyStopping | None], like: Tensor) -> None:
+        self.patience = like.new_tensor([one.patience if one else torch.inf for one in stack])
+        self.threshold = like.new_tensor([one.threshold if one else 0.0 for one in stack])
+        self.best = torch.full_like(self.patience, torch.inf)
+        self.waited = torch.zeros_like(self.patience)
+
+    def update(self, loss: Tensor) -> None:
+        """Takes note of an epoch's loss (K,)."""
+        better = loss < self.best * (1 - self.threshold)
+        self.best = torch.where(better, loss, self.best)
+        self.waited = torch.where(better, 0, self.waited + 1)
+
+    def over(self) -> Tensor:
+        """Returns which models (K,) stop."""
+        return self.waited >= self.patience
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that later stops depend on."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a state."""
+        self.best, self.waited = state["best"], state["waited"]
+
+    def select(self, index: Tensor) -> None:
+        """Keeps some of the models."""
+        self.patience, self.threshold = self.patience[index], self.threshold[index]
+        self.best, self.waited = self.best[index], self.waited[index]

@@ -1,0 +1,95 @@
+"""Facts about trained models, against closed forms for least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fragility.diagnostics import DIAGNOSTICS
+from fragility.models.linear import Linear
+from fragility.numerics.spectrum import Spectrum
+from fragility.numerics.trained import TrainedModel
+from fragility.regularizers.weight_decay import WeightDecay
+from tests.problems import trained, with_parameters
+from tests.tiny import TINY, changed, rows, run
+
+STRENGTH = 0.2
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    """Least squares at a point that is not its optimum; biases are not penalized."""
+    fitted = trained(
+        Linear(), "regression", WeightDecay(strength=STRENGTH, parameters="weights"), outputs=1
+    )
+    return with_parameters(fitted, torch.linspace(-1, 1, 6, dtype=torch.float64))
+
+
+def measure(model: TrainedModel, kind: str, **fields: Any) -> float:
+    diagnostic = DIAGNOSTICS.methods[kind].model_validate({"kind": kind, **fields})
+    return diagnostic.measure(model, Spectrum(model))
+
+
+def closed_form(model: TrainedModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradient of the objective, Hessian of the loss, and diagonal of the penalty's Hessian."""
+    X = np.hstack([model.inputs.numpy(), np.ones((model.n, 1))])
+    beta = model.vector(model.network.layout).numpy()
+    penalty = np.array([STRENGTH] * 5 + [0.0])
+    residual = X @ beta - model.targets.numpy()[:, 0]
+    return 2 * X.T @ residual / model.n + penalty * beta, 2 * X.T @ X / model.n, penalty
+
+
+def test_the_room_has_what_reports_explain_agreement_with() -> None:
+    assert list(DIAGNOSTICS.methods) == [
+        "gradient_norm",
+        "hessian_bottom_eigenvalue",
+        "hessian_negative_eigenvalues",
+        "hessian_top_eigenvalue",
+    ]
+
+
+def test_the_gradient_norm_is_that_of_the_objective(model: TrainedModel) -> None:
+    gradient, _, _ = closed_form(model)
+    assert measure(model, "gradient_norm") == pytest.approx(np.linalg.norm(gradient))
+
+
+@pytest.mark.parametrize("penalized", [True, False])
+def test_the_ends_of_the_spectrum(model: TrainedModel, penalized: bool) -> None:
+    _, hessian, penalty = closed_form(model)
+    values = np.linalg.eigvalsh(hessian + penalized * np.diag(penalty))
+    for kind, expected in (("top", values[-1]), ("bottom", values[0])):
+        found = measure(model, f"hessian_{kind}_eigenvalue", includes_regularization=penalized)
+        assert found == pytest.approx(expected)
+    assert measure(model, "hessian_negative_eigenvalues") == 0
+
+
+def test_a_study_records_them_for_each_base_model(tmp_path: Any) -> None:
+    study = changed(TINY, {"diagnostics": list(DIAGNOSTICS.methods), "repeats": 2})
+    run(study, tmp_path, select=("kind:train", "kind:diagnose"))
+    found = rows(tmp_path, "SELECT name, count(*), count(value) FROM diagnostics GROUP BY 1")
+    assert sorted(found) == [(kind, 2, 2) for kind in DIAGNOSTICS.methods]
+    norms = rows(
+        tmp_path,
+        "SELECT d.value, t.grad_norm FROM diagnostics d JOIN trainings t USING (cell_id)"
+        " WHERE d.name = 'gradient_norm' AND t.role = 'base'",
+    )
+    for diagnosed, trained_to in norms:
+        assert diagnosed == pytest.approx(trained_to, rel=1e-9)
+
+
+def test_what_cannot_be_measured_is_null_with_a_reason(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fragility.numerics.spectrum.DENSE_LIMIT", 3)
+    study = changed(TINY, {"diagnostics": ["hessian_negative_eigenvalues", "gradient_norm"]})
+    summary = run(study, tmp_path, select=("kind:train", "kind:diagnose"))
+    assert summary.failed == 0
+    ((value, detail),) = rows(
+        tmp_path,
+        "SELECT value, detail FROM diagnostics WHERE name = 'hessian_negative_eigenvalues'",
+    )
+    assert value is None
+    assert "this model has" in detail

@@ -1,0 +1,120 @@
+"""Methods and rooms."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from fragility import method
+from fragility.estimators import ESTIMATORS, Estimator
+from fragility.method import Method, Room, canonical, kind_of
+from fragility.metrics import METRICS
+from fragility.models import MODELS, Model
+
+
+class Inner(Method):
+    kind: Literal["inner"] = "inner"
+    value: float = 1
+
+
+class Outer(Method):
+    revision: ClassVar[int] = 4
+    kind: Literal["outer"] = "outer"
+    inner: Inner = Inner()
+    pair: tuple[int, ...] = (1, 2)
+    table: dict[str, float] | None = None
+
+
+def test_the_identity_is_every_field_and_the_revision_at_every_level() -> None:
+    assert Outer(table={"a": 2}).identity() == {
+        "revision": 4,
+        "kind": "outer",
+        "inner": {"revision": 1, "kind": "inner", "value": 1.0},
+        "pair": [1, 2],
+        "table": {"a": 2.0},
+    }
+
+
+def test_methods_are_frozen_and_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Inner().value = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Inner.model_validate({"kind": "inner", "valu": 1})
+    assert hash(Inner(value=1)) == hash(Inner(value=1.0))
+
+
+def test_canonical_is_plain_json() -> None:
+    class Plain(BaseModel):
+        value: int = 3
+
+    assert canonical({1: (None, True, 2.5, "x"), "method": Inner(), "model": Plain()}) == {
+        "1": [None, True, 2.5, "x"],
+        "method": {"revision": 1, "kind": "inner", "value": 1.0},
+        "model": {"value": 3},
+    }
+
+
+def test_a_room_holds_every_public_module_in_order() -> None:
+    assert list(MODELS.methods) == ["linear", "mlp"]
+    assert list(METRICS.methods) == sorted(METRICS.methods)
+    assert "pearson" in METRICS.methods
+    for room in (MODELS, METRICS, ESTIMATORS):
+        for kind, cls in room.methods.items():
+            assert kind_of(cls) == kind
+            assert cls.__doc__
+
+
+def test_a_third_partys_method_joins_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def entry_points(*, group: str) -> list[EntryPoint]:
+        asked.append(group)
+        return [
+            EntryPoint("theirs", "tests.test_method:Theirs", group),
+            EntryPoint("no-method", "tests.test_method:NOT_A_METHOD", group),
+        ]
+
+    monkeypatch.setattr(method, "entry_points", entry_points)
+    room: Room[Estimator] = Room("estimators", Estimator, "fragility.estimators")
+    assert asked == []
+    assert list(room.methods) == ["exact", "theirs"]
+    assert asked == ["fragility.estimators"]
+
+    class Study(BaseModel):
+        estimator: Annotated[Estimator, room]
+
+    chosen = Study.model_validate({"estimator": {"kind": "theirs", "depth": 2}}).estimator
+    assert chosen.identity() == {
+        "revision": 1,
+        "parameters": "all",
+        "kind": "theirs",
+        "depth": 2,
+    }
+    with pytest.raises(ValidationError, match="theirs"):
+        Study.model_validate({"estimator": {"kind": "other"}})
+
+
+class Theirs(Estimator):
+    """An estimator from another package."""
+
+    kind: Literal["theirs"] = "theirs"
+    depth: int = 1
+
+    def estimate(self, model: Any, test_points: Any) -> Any:
+        raise NotImplementedError
+
+
+NOT_A_METHOD = "something else"
+
+
+def test_a_field_of_a_room_reads_the_class_that_its_kind_names() -> None:
+    class Study(BaseModel):
+        model: Annotated[Model, MODELS]
+
+    found = Study.model_validate({"model": {"kind": "mlp", "hidden": [2]}}).model
+    assert type(found) is MODELS.methods["mlp"]
+    with pytest.raises(ValidationError, match="kind"):
+        Study.model_validate({"model": {"hidden": [2]}})
