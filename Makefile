@@ -5,12 +5,13 @@ VENV ?= .venv
 PYTHON ?= python3
 UV_VERSION ?= 0.13.9
 PYTEST_ARGS ?=
-DEMO = --repeats 3 --set training.adam.steps=2000 --set procedures.warm.steps=300
+DATA ?= data
+DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.warm.steps=750
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check demo-iris docs lock clean
+.PHONY: help install quickstart test check demo-iris bench docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +33,13 @@ check: $(VENV)/.dev ## formatting, lint, strict types
 demo-iris: $(VENV)/.runtime ## the paper's Iris depth study with few repeats and steps, and its report
 	$(BIN)/fragility run epifano-2023/iris-depth $(DEMO)
 	$(BIN)/fragility report iris-depth
+
+bench: $(VENV)/.runtime ## our engine beside plain loops; DATA=DIR holds MNIST/raw
+	$(BIN)/python -m benchmarks.iris
+	$(BIN)/python -m benchmarks.minibatch
+	$(BIN)/python -m benchmarks.newton --data $(DATA)
+	$(BIN)/python -m benchmarks.frozen --data $(DATA)
+	$(BIN)/python -m benchmarks.compile
 
 docs: $(VENV)/.runtime ## write docs/tables.md from the store's own documentation
 	$(BIN)/python -c 'from fragility.store.documentation import markdown; print(markdown(), end="")' > docs/tables.md

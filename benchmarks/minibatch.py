@@ -88,7 +88,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--looped", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of torch, on both sides; default: its own")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     print(machine())
     for order in ("shared", "independent"):
         side = Side(order, arguments.models, arguments.epochs, arguments.looped)

@@ -2,8 +2,9 @@
 
 10,000 images x 784 pixels, L2 0.01, float32, every optimum to a gradient norm of 1e-5. Both sides
 start at the same base optimum. The other side is the loop one would write: an image at a time is
-taken out and `torch.optim.LBFGS` with its strong-Wolfe line search goes on from the base until the
-first gradient that is small enough. The sides alternate; medians, ratio, losses and memory are
+taken out and `torch.optim.LBFGS` goes on from the base until the first gradient that is small
+enough. It takes full steps: with its strong-Wolfe line search, which compares losses, float32 ends
+most refits between 1e-5 and 3e-4. The sides alternate; medians, ratio, losses and memory are
 printed. At the end, both sides' gradients are computed once more, in float64.
 
     python benchmarks/newton.py --data DIR
@@ -20,6 +21,7 @@ import resource
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -108,10 +110,8 @@ def _lbfgs(images: Tensor, labels: Tensor, start: Tensor) -> tuple[Tensor, int]:
             raise _SmallGradient
         return loss
 
-    try:
+    with suppress(_SmallGradient):
         optimizer.step(closure)
-    except _SmallGradient:
-        pass
     return torch.nn.utils.parameters_to_vector(parameters).detach(), gradients
 
 
@@ -119,6 +119,10 @@ def timed(side: Callable[[], tuple[Tensor, int]]) -> tuple[float, Tensor, int]:
     started = perf_counter()
     theta, work = side()
     return perf_counter() - started, theta, work
+
+
+def memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main() -> None:
@@ -130,6 +134,7 @@ def main() -> None:
     if options.data is None:
         sys.exit("Give --data DIR (or FRAGILITY_DATA), the folder that holds MNIST/raw.")
     data = read(options.data)
+    before = memory()
     everything = torch.full((1, EXAMPLES), 1 / EXAMPLES)
     zero = torch.zeros(1, CLASSES * (PIXELS + 1))
     seconds, base, steps = timed(lambda: newton(data, everything, zero))
@@ -137,12 +142,12 @@ def main() -> None:
     removed = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(0))
     removed = removed[: options.models]
     weights = leave_one_out(removed)
-    ours, theirs = [], []
+    ours, theirs, peak = [], [], 0.0
     for _ in range(options.rounds):
         seconds, theta, steps = timed(lambda: newton(data, weights, base))
         ours.append(seconds)
         print(f"newton {seconds:7.2f} s, {steps} steps", flush=True)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak or memory()
         seconds, other, gradients = timed(lambda: lbfgs_loop(data, removed, base))
         theirs.append(seconds)
         print(f"l-bfgs {seconds:7.2f} s, {gradients} gradients a model", flush=True)
@@ -155,7 +160,7 @@ def main() -> None:
           f"{float(there.gradient.norm(dim=1).max()):.1e} l-bfgs")  # fmt: skip
     gap = (at.objective - there.objective).abs().max()
     print(f"largest difference of final objectives: {float(gap):.1e}")
-    print(f"peak memory up to the newton side: {memory / 2**10:.0f} MB")
+    print(f"peak memory: {before:.0f} MB with the data read, {peak:.0f} MB after newton")
 
 
 if __name__ == "__main__":

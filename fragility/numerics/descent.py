@@ -19,6 +19,7 @@ _PATIENCE = 4
 _SLOW = 0.1
 _FORCING = 0.1
 _ROUNDS = 250
+_LOOK_ROUNDS = 30
 _SMALL_SHIFT = 1e-2
 
 
@@ -92,7 +93,7 @@ class Descent:
             return small
         rows = small.nonzero().squeeze(1)
         stack = self.stack.select(rows)
-        ahead = self._newton(stack, at.select(rows), _FORCING * norm[rows])
+        ahead = self._newton(stack, at.select(rows), _FORCING * norm[rows], _LOOK_ROUNDS)
         return small.index_copy(0, rows, stack.shift(self.theta[rows], ahead) <= _SMALL_SHIFT)
 
     def _refactor(self) -> None:
@@ -111,7 +112,7 @@ class Descent:
         self.theta, there, whole = self._search(at, self._direction(at, norm))
         after = there.gradient.norm(dim=1)
         better = (there.objective < at.objective - _rounding(at)) | (after < 0.9 * self.flattest)
-        self.idle = torch.where(better | self.chord, 0, self.idle + 1)
+        self.idle = torch.where(better, 0, self.idle + 1)
         self.flattest = torch.minimum(self.flattest, after)
         self.chord = self.chord & whole & (after <= _SLOW * norm)
         return there
@@ -132,12 +133,13 @@ class Descent:
         direction[rows] = self._newton(stack, at if whole else at.select(rows), residual[rows])
         return direction
 
-    def _newton(self, stack: ConvexStack, at: Linearization, residual: Tensor) -> Tensor:
+    def _newton(
+        self, stack: ConvexStack, at: Linearization, residual: Tensor, rounds: int = _ROUNDS
+    ) -> Tensor:
         """Returns Newton directions, each to a norm of its residual."""
         product = _Products(stack, at)
-        rounds = min(_ROUNDS, 2 * stack.size)
         found, products = conjugate_gradients(
-            product, self._factor().solve, -at.gradient, residual, rounds
+            product, self._factor().solve, -at.gradient, residual, min(rounds, 2 * stack.size)
         )
         self.spent += products
         return found

@@ -11,7 +11,7 @@ from fragility.procedures import Procedure
 from fragility.study.expansion import Expansion, crossings
 from fragility.study.messages import quoted
 from fragility.study.model import Study
-from fragility.study.nodes import Node
+from fragility.study.nodes import Node, Path
 from fragility.study.problems import place_of, problem_at
 from fragility.study.sweep import CROSSED
 from fragility.training import Training
@@ -43,22 +43,24 @@ def not_convex_retraining(model: Model, training: Training, procedure: Procedure
 def convexity(root: Node, study: Study, expansion: Expansion) -> Iterator[Problem]:
     """Yields the trainings and procedures that meet a model they cannot solve, each once."""
     sections = {section: list(getattr(study, section)) for section in CROSSED}
-    told: set[tuple[str, str]] = set()
-
-    def problem(path: tuple[str, str], model: str, text: str | None) -> Iterator[Problem]:
-        if text is not None and path not in told:
-            told.add(path)
-            yield problem_at(
-                place_of(root, path, text), path, f"With model {quoted(model)}: {text}"
-            )
-
+    seen: set[tuple[int, ...]] = set()
+    told: set[Path] = set()
     for (_, model_label, _, label), applying in crossings(expansion.sweep, sections):
         for row in applying.rows():
             model: Any = expansion.part("models", model_label, row)
             training: Any = expansion.part("training", label, row)
-            text = not_convex(model, training)
-            yield from problem(("training", label), model_label, text)
-            for name in study.procedures if text is None else ():
-                procedure: Any = expansion.part("procedures", name, row)
-                reason = not_convex_retraining(model, training, procedure)
-                yield from problem(("procedures", name), model_label, reason)
+            procedures: Any = {n: expansion.part("procedures", n, row) for n in study.procedures}
+            key = tuple(map(id, (model, training, *procedures.values())))
+            if key in seen:
+                continue
+            seen.add(key)
+            texts: dict[Path, str | None] = {("training", label): not_convex(model, training)}
+            if texts["training", label] is None:
+                for name, procedure in procedures.items():
+                    reason = not_convex_retraining(model, training, procedure)
+                    texts["procedures", name] = reason
+            for path, text in texts.items():
+                if text is not None and path not in told:
+                    told.add(path)
+                    said = f"With model {quoted(model_label)}: {text}"
+                    yield problem_at(place_of(root, path, text), path, said)

@@ -15,6 +15,9 @@ FACTOR_LIMIT = 2048
 LEADING = 1024
 """Number of coordinates that are factored where all are too many."""
 
+MOMENTS_LIMIT = 6144
+"""Largest number of features whose second moments are written out."""
+
 STACK_BYTES = 256 * 2**20
 """Working memory of the models that are solved together."""
 

@@ -26,10 +26,10 @@ class Factor(Preconditioner):
     close = True
 
     def __init__(self, hessian: Tensor) -> None:
-        eps = torch.finfo(hessian.dtype).eps
+        info = torch.finfo(hessian.dtype)
         diagonal = hessian.diagonal()
-        largest = float(diagonal.max().clamp(min=torch.finfo(hessian.dtype).tiny))
-        ridge = eps**0.75 * largest
+        largest = max(float(diagonal.max()), info.tiny)
+        ridge = max(info.eps**0.75 * largest, info.tiny)
         while True:
             diagonal += ridge
             self._lower, failed = torch.linalg.cholesky_ex(hessian)
@@ -85,6 +85,23 @@ class Leading(Preconditioner):
         return back.view(models, -1)
 
 
+class Diagonal(Preconditioner):
+    """The diagonal of the Hessian of an affine model, where features are too many for more."""
+
+    close = False
+
+    def __init__(self, features: Tensor, weights: Tensor, decay: Tensor, entries: Entries) -> None:
+        squares = features.square()
+        diagonal = [(weights * _required(row[-1])) @ squares for row in entries]
+        self.diagonal = torch.cat(diagonal) + decay
+        floor = torch.finfo(decay.dtype).eps ** 0.75 * float(self.diagonal.max())
+        self.diagonal += max(floor, torch.finfo(decay.dtype).tiny)
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        """Returns the quotients."""
+        return rhs / self.diagonal
+
+
 class Identity(Preconditioner):
     """No approximation at all."""
 
@@ -98,7 +115,7 @@ class Identity(Preconditioner):
 def precondition_affine(
     features: Tensor, weights: Tensor, decay: Tensor, entries: Entries
 ) -> Preconditioner:
-    """Returns the inverse Hessian of one affine model, exact up to `FACTOR_LIMIT` coordinates.
+    """Returns the inverse Hessian of one affine model, or what the limits of size allow of it.
 
     Args:
         features: shape (n, D).
@@ -109,13 +126,17 @@ def precondition_affine(
     c, width = len(entries), features.shape[1]
     if c * width <= base.FACTOR_LIMIT:
         return Factor(affine_hessian(features, weights, entries) + torch.diag(decay))
-    return Leading(features, weights, decay, entries, _leading(c))
+    if width > base.MOMENTS_LIMIT:
+        return Diagonal(features, weights, decay, entries)
+    return Leading(features, weights, decay, entries, min(width, _leading(c)))
 
 
 def factor_price(c: int, width: int) -> float:
     """Returns what making a preconditioner costs, in products of one model with its Hessian."""
     if c * width <= base.FACTOR_LIMIT:
         return c * width / 4
+    if width > base.MOMENTS_LIMIT:
+        return 1
     return width / (2 * c) + c * _leading(c) ** 2 / (4 * width)
 
 
