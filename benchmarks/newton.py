@@ -130,7 +130,9 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("FRAGILITY_DATA"))
     parser.add_argument("--models", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.data is None:
         sys.exit("Give --data DIR (or FRAGILITY_DATA), the folder that holds MNIST/raw.")
     data = read(options.data)

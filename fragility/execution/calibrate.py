@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from fragility.execution.stacks import stack_problem
 from fragility.execution.workbench import Workbench
@@ -110,5 +111,6 @@ def _agreement_seconds(bench: Workbench, task: Task) -> float:
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(2, 1, points, generator=generator, dtype=torch.float64).numpy()
     started = perf_counter()
-    measure(values[0], values[1:], planned.cell.metrics, seed=0)
+    with threadpool_limits(1):
+        measure(values[0], values[1:], planned.cell.metrics, seed=0)
     return (perf_counter() - started) * tests

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
@@ -117,9 +118,11 @@ def _record_agreement(outcome: Outcome, bench: Workbench, task: Task, position: 
     changes = (effects.after - effects.before).transpose(0, 2, 1)
     # A diverged retraining has no effect; it is counted by n, which says how many points are left.
     finite = np.isfinite(changes).all(axis=(0, 1))
-    agreements, summaries = measure_agreement(
-        scores[:, finite], changes[:, :, finite], cell.metrics, seed=bootstrap_seed(cell.seed)
-    )
+    # The products of a bootstrap are too small to share: one thread is three times faster than two.
+    with threadpool_limits(1):
+        agreements, summaries = measure_agreement(
+            scores[:, finite], changes[:, :, finite], cell.metrics, seed=bootstrap_seed(cell.seed)
+        )
     for agreement in agreements:
         row = asdict(agreement)
         if agreement.test_point is not None:
