@@ -4,7 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 UV_VERSION ?= 0.13.9
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 DATA ?= data
 DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.warm.steps=750
 BIN = $(VENV)/bin
