@@ -11,8 +11,9 @@ one. Every step is backtracked until it descends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from fragility.numerics.convex import base
 from fragility.numerics.convex.affine import affine_stack, from_rows, is_affine, to_rows
 from fragility.numerics.convex.base import ConvexStack, Preconditioner
 from fragility.numerics.convex.general import GeneralStack
+from fragility.numerics.convex.preconditioners import restored
 from fragility.numerics.descent import Descent, Observe
 from fragility.numerics.stack import StackProblem
 
@@ -42,6 +44,19 @@ class Optima:
     finite: Tensor
 
 
+class Checkpoint(Protocol):
+    """Keeps the running state across interruptions."""
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+
+    def save(self, state: dict[str, Tensor]) -> None:
+        """Keeps a state, in place of the one before."""
+
+    def load(self) -> dict[str, Tensor] | None:
+        """Returns the state that an interrupted call left, or None."""
+
+
 @torch.no_grad()
 def optima(
     problem: StackProblem,
@@ -50,6 +65,7 @@ def optima(
     limits: Tensor,
     observe: Observe | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Optima:
     """Returns the optimum of every model of a convex problem, to a norm of its gradient.
 
@@ -60,27 +76,52 @@ def optima(
         limits: most steps of each model, (K,).
         observe: called with step, theta, models and data loss before every step.
         progress: told the share of models that are done.
+        checkpoint: looked at after every chunk of models that are solved together.
     """
-    theta = start.detach().clone()
-    norm, first, last = (theta.new_zeros(len(theta)) for _ in range(3))
-    steps = torch.zeros_like(limits)
-    converged, finite = (torch.zeros_like(limits, dtype=torch.bool) for _ in range(2))
+    solved, ends, factor = _taken_up(checkpoint, start, limits)
     done = 0
-    for group in _groups(problem):
-        factor: Preconditioner | None = None
-        for index in _chunks(problem, group):
-            stack, into, back = _convex(problem.select(index))
-            descent = Descent(stack, into(theta[index]), tolerance[index], limits[index], factor)
-            descent.run(_observed(observe, index, back))
-            factor = descent.factor
-            theta[index], steps[index] = back(descent.end_theta), descent.end_steps
-            norm[index], first[index] = descent.end_norm, descent.initial_loss
-            last[index], converged[index] = descent.end_loss, descent.end_converged
-            finite[index] = descent.end_finite
-            done += len(index)
-            progress(done / len(theta))
-    return Optima(theta, steps, norm, first, last, converged, finite)
+    for number, (index, opens_group) in enumerate(_chunks(problem)):
+        done += len(index)
+        if number < solved:
+            continue
+        stack, into, back = _convex(problem.select(index))
+        shared = None if opens_group else factor
+        descent = Descent(stack, into(ends.theta[index]), tolerance[index], limits[index], shared)
+        descent.run(_observed(observe, index, back))
+        factor = descent.factor
+        ends.theta[index], ends.steps[index] = back(descent.end_theta), descent.end_steps
+        ends.grad_norm[index], ends.initial_loss[index] = descent.end_norm, descent.initial_loss
+        ends.final_loss[index], ends.finite[index] = descent.end_loss, descent.end_finite
+        ends.converged[index] = descent.end_converged
+        progress(done / problem.models)
+        if checkpoint is not None and checkpoint.due():
+            checkpoint.save(_state(number + 1, ends, factor))
+    return ends
 
+
+def _state(solved: int, ends: Optima, factor: Preconditioner | None) -> dict[str, Tensor]:
+    """Returns the number of chunks that are solved, how they ended, and what the next may reuse."""
+    made = {} if factor is None else factor.state()
+    reused = {_FACTOR + name: value for name, value in made.items()}
+    return {"chunks": torch.tensor([solved]), **vars(ends), **reused}
+
+
+def _taken_up(
+    checkpoint: Checkpoint | None, start: Tensor, limits: Tensor
+) -> tuple[int, Optima, Preconditioner | None]:
+    """Returns what an interrupted call left, or where every model starts."""
+    saved = checkpoint.load() if checkpoint is not None else None
+    if saved is None:
+        norm, first, last = (start.new_zeros(len(start)) for _ in range(3))
+        converged, finite = (torch.zeros_like(limits, dtype=torch.bool) for _ in range(2))
+        theta, steps = start.detach().clone(), torch.zeros_like(limits)
+        return 0, Optima(theta, steps, norm, first, last, converged, finite), None
+    made = {n.removeprefix(_FACTOR): v for n, v in saved.items() if n.startswith(_FACTOR)}
+    ends = Optima(**{field.name: saved[field.name] for field in fields(Optima)})
+    return int(saved["chunks"]), ends, restored(made)
+
+
+_FACTOR = "factor/"
 
 Mapped = Callable[[Tensor], Tensor]
 
@@ -111,10 +152,16 @@ def _groups(problem: StackProblem) -> Iterator[Tensor]:
         yield torch.tensor(models, device=problem.weights.device)
 
 
-def _chunks(problem: StackProblem, group: Tensor) -> Iterator[Tensor]:
-    """Yields as many of the models at a time as the working memory holds."""
-    stack, _, _ = _convex(problem.select(group[:1]))
-    yield from torch.split(group, max(1, base.STACK_BYTES // stack.bytes_a_model))
+def _chunks(problem: StackProblem) -> Iterator[tuple[Tensor, bool]]:
+    """Yields as many models of a group at a time as the working memory holds.
+
+    And whether they are the first of their group.
+    """
+    for group in _groups(problem):
+        stack, _, _ = _convex(problem.select(group[:1]))
+        chunks = torch.split(group, max(1, base.STACK_BYTES // stack.bytes_a_model))
+        for place, chunk in enumerate(chunks):
+            yield chunk, place == 0
 
 
 def _observed(observe: Observe | None, index: Tensor, back: Mapped) -> Observe | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,17 @@ from pydantic import NonNegativeInt, PositiveFloat, model_validator
 from fragility.method import JSON
 from fragility.numerics.newton import optima
 from fragility.numerics.stack import StackProblem
-from fragility.training.base import Fit, Precision, Recorder, Start, Training
+from fragility.training._ends import prefixed, without
+from fragility.training.base import (
+    Checkpoint,
+    Fit,
+    Precision,
+    Recorder,
+    Start,
+    State,
+    Training,
+    Trajectory,
+)
 
 
 class Newton(Training):
@@ -67,6 +78,7 @@ class Newton(Training):
             torch.tensor([one.steps for one in stack], device=theta.device),
             None if trajectory is None else observe,
             recorder.progress,
+            None if recorder.checkpoint is None else _Kept(recorder.checkpoint, trajectory),
         )
         return Fit(
             theta=found.theta,
@@ -77,3 +89,26 @@ class Newton(Training):
             converged=tuple(found.converged.tolist()),
             diverged=~found.finite,
         )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Keeps the state of the solver together with the notes so far."""
+
+    checkpoint: Checkpoint
+    trajectory: Trajectory | None
+
+    def due(self) -> bool:
+        return self.checkpoint.due()
+
+    def save(self, state: State) -> None:
+        notes = {} if self.trajectory is None else self.trajectory.state()
+        self.checkpoint.save(prefixed("optima", state) | prefixed("trajectory", notes))
+
+    def load(self) -> State | None:
+        saved = self.checkpoint.load()
+        if saved is None:
+            return None
+        if self.trajectory is not None:
+            self.trajectory.load(without("trajectory", saved))
+        return without("optima", saved)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from fragility.execution import checkpoint
+from fragility.numerics.convex import base
+from fragility.numerics.descent import Descent
 from fragility.numerics.stack import StackProblem
-from tests.tiny import TINY, changed, everything, run
+from tests.tiny import RIDGE, TINY, changed, everything, run
 
 LONG = changed(
     TINY,
@@ -80,3 +82,42 @@ def test_a_damaged_checkpoint_only_costs_time(
     evaluations[0] = 0
     assert not run(LONG, tmp_path / "cut").interrupted
     assert everything(tmp_path / "cut") == everything(tmp_path / "undisturbed")
+
+
+def test_an_interrupted_newton_stack_goes_on_after_its_last_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = changed(
+        RIDGE,
+        {
+            "training": {"exact": {"kind": "newton"}},
+            "procedures.warm.solver": "newton",
+            "procedures.warm.record_every": 1,
+        },
+    )
+    monkeypatch.setattr(checkpoint, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("fragility.execution.run.predict_seconds", lambda bench, batches: 0.0)
+    # Every model is a chunk of its own.
+    monkeypatch.setattr(base, "STACK_BYTES", 1)
+    chunks = [0]
+    solve = Descent.run
+
+    def counted(descent: Descent, observe: Any) -> None:
+        chunks[0] -= 1
+        if chunks[0] == 0:
+            raise KeyboardInterrupt
+        solve(descent, observe)
+
+    monkeypatch.setattr(Descent, "run", counted)
+    run(study, tmp_path / "undisturbed")
+    undisturbed = -chunks[0]
+    for at in (7, 12):
+        chunks[0] = at
+        assert run(study, tmp_path / "cut").interrupted
+        assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) == 1
+    chunks[0] = 0
+    assert not run(study, tmp_path / "cut").interrupted
+    # What an interruption loses is the chunk it came in.
+    assert 6 + 11 - chunks[0] == undisturbed
+    assert everything(tmp_path / "cut") == everything(tmp_path / "undisturbed")
+    assert not list((tmp_path / "cut" / "checkpoints").iterdir())

@@ -55,6 +55,10 @@ class Preconditioner(ABC):
     def solve(self, rhs: Tensor) -> Tensor:
         """Returns the approximate inverse times each row of `rhs` (K, P)."""
 
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Returns the contiguous tensors it is made of; see `preconditioners.restored`."""
+
 
 class ConvexStack(ABC):
     """The objectives of K models with P coordinates each; they do not interact."""

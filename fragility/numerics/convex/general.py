@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fragility.numerics.convex import base
 from fragility.numerics.convex.base import ConvexStack, Linearization, Preconditioner
-from fragility.numerics.convex.preconditioners import Factor, Identity
+from fragility.numerics.convex.preconditioners import Identity, factored
 from fragility.numerics.network import activations
 from fragility.numerics.stack import StackProblem
 
@@ -99,7 +99,7 @@ class GeneralStack(ConvexStack):
             at = Linearization(theta, theta, theta, [theta.expand(len(columns), -1)])
             parts.append(copies.product(at, columns))
         hessian = torch.cat(parts)
-        return Factor((hessian + hessian.T) / 2)
+        return factored((hessian + hessian.T) / 2)
 
     def select(self, index: Tensor | slice) -> GeneralStack:
         """Returns some of the models."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -16,90 +17,128 @@ Entries = Sequence[Sequence[Tensor | None]]
 _BLOCK_ROWS = 8192
 
 
+@dataclass(frozen=True)
 class Factor(Preconditioner):
-    """The Cholesky factor of a Hessian.
+    """The Cholesky factor (P, P) of a Hessian."""
+
+    lower: Tensor
+    close = True
+
+    def solve(self, rhs: Tensor) -> Tensor:
+        """Returns the solutions, by forward and backward substitution."""
+        return _substituted(self.lower, rhs)
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns the factor."""
+        return vars(self)
+
+
+def factored(hessian: Tensor) -> Factor:
+    """Returns the factor of a Hessian, which is overwritten.
 
     A Hessian may be singular: without a penalty a shift common to all classes changes nothing. A
     ridge, tiny against its diagonal, makes it definite; the objective is none the wiser.
     """
-
-    close = True
-
-    def __init__(self, hessian: Tensor) -> None:
-        info = torch.finfo(hessian.dtype)
-        diagonal = hessian.diagonal()
-        largest = max(float(diagonal.max()), info.tiny)
-        ridge = max(info.eps**0.75 * largest, info.tiny)
-        while True:
-            diagonal += ridge
-            self._lower, failed = torch.linalg.cholesky_ex(hessian)
-            if int(failed) == 0 or not ridge < largest:
-                return
-            ridge *= 100
-
-    def solve(self, rhs: Tensor) -> Tensor:
-        """Returns the solutions, by forward and backward substitution."""
-        solved: Tensor = torch.cholesky_solve(rhs.T, self._lower).T
-        return solved.contiguous()
+    info = torch.finfo(hessian.dtype)
+    diagonal = hessian.diagonal()
+    largest = max(float(diagonal.max()), info.tiny)
+    ridge = max(info.eps**0.75 * largest, info.tiny)
+    while True:
+        diagonal += ridge
+        lower, failed = torch.linalg.cholesky_ex(hessian)
+        if int(failed) == 0 or not ridge < largest:
+            return Factor(lower)
+        ridge *= 100
 
 
+def _substituted(lower: Tensor, rhs: Tensor) -> Tensor:
+    solved: Tensor = torch.cholesky_solve(rhs.T, lower).T
+    return solved.contiguous()
+
+
+@dataclass(frozen=True)
 class Leading(Preconditioner):
     """The Hessian of an affine model, factored in the leading directions of its features.
 
     Beyond them it is the Kronecker product of the mean curvature in the outputs with the features'
     second moments, and the mean penalty. The eigenvalues of features fall fast, so what is left
     approximate is small against the penalty.
+
+    `directions` (D, D) of the features and `mixes` (c, c) of the outputs, one a row; `lower`, the
+    factor in the leading directions; `scale` (c, rest), the eigenvalues beyond.
     """
 
+    directions: Tensor
+    mixes: Tensor
+    lower: Tensor
+    scale: Tensor
     close = True
-
-    def __init__(
-        self, features: Tensor, weights: Tensor, decay: Tensor, entries: Entries, count: int
-    ) -> None:
-        self.c, self.count = len(entries), count
-        diagonal = [_required(row[-1]) for row in entries]
-        trace = weights * torch.stack(diagonal).sum(dim=0)
-        values, vectors = torch.linalg.eigh(_moments(features, features, trace))
-        self.basis = vectors.flip(1)
-        tail = values.flip(0)[count:].clamp(min=0)
-        leading = self.basis[:, :count].contiguous()
-        hessian = affine_hessian(features @ leading, weights, entries)
-        penalties = decay.view(self.c, -1)
-        for a, penalty in enumerate(penalties):
-            block = slice(a * count, (a + 1) * count)
-            hessian[block, block] += leading.T @ (penalty.unsqueeze(1) * leading)
-        self.factor = Factor(hessian)
-        outputs = _mean_curvature(weights, entries)
-        bend, self.mix = torch.linalg.eigh(outputs / outputs.trace())
-        floor = torch.finfo(decay.dtype).eps ** 0.75 * float(values[-1])
-        self.scale = bend.clamp(min=0).unsqueeze(1) * tail + decay.mean() + floor
 
     def solve(self, rhs: Tensor) -> Tensor:
         """Returns the approximate solutions: into the directions, by their parts, and back."""
-        models, c, count = len(rhs), self.c, self.count
-        rotated = (rhs.reshape(models * c, -1) @ self.basis).view(models, c, -1)
-        head = self.factor.solve(rotated[..., :count].reshape(models, -1))
-        tail = self.mix @ ((self.mix.T @ rotated[..., count:]) / self.scale)
+        models, c = len(rhs), len(self.mixes)
+        count, mix = len(self.lower) // c, self.mixes.T
+        rotated = (rhs.reshape(models * c, -1) @ self.directions.T).view(models, c, -1)
+        head = _substituted(self.lower, rotated[..., :count].reshape(models, -1))
+        tail = mix @ ((self.mixes @ rotated[..., count:]) / self.scale)
         solved = torch.cat([head.view(models, c, count), tail], dim=2)
-        back: Tensor = solved.view(models * c, -1) @ self.basis.T
+        back: Tensor = solved.view(models * c, -1) @ self.directions
         return back.view(models, -1)
 
+    def state(self) -> dict[str, Tensor]:
+        """Returns directions, factor and eigenvalues."""
+        return vars(self)
 
+
+def leading(
+    features: Tensor, weights: Tensor, decay: Tensor, entries: Entries, count: int
+) -> Leading:
+    """Returns the Hessian factored in `count` directions of the features (n, D)."""
+    c = len(entries)
+    diagonal = [_required(row[-1]) for row in entries]
+    trace = weights * torch.stack(diagonal).sum(dim=0)
+    values, vectors = torch.linalg.eigh(_moments(features, features, trace))
+    basis = vectors.flip(1)
+    tail = values.flip(0)[count:].clamp(min=0)
+    first = basis[:, :count].contiguous()
+    hessian = affine_hessian(features @ first, weights, entries)
+    for a, penalty in enumerate(decay.view(c, -1)):
+        block = slice(a * count, (a + 1) * count)
+        hessian[block, block] += first.T @ (penalty.unsqueeze(1) * first)
+    outputs = _mean_curvature(weights, entries)
+    bend, mix = torch.linalg.eigh(outputs / outputs.trace())
+    floor = torch.finfo(decay.dtype).eps ** 0.75 * float(values[-1])
+    return Leading(
+        directions=basis.T.contiguous(),
+        mixes=mix.T.contiguous(),
+        lower=factored(hessian).lower,
+        scale=bend.clamp(min=0).unsqueeze(1) * tail + decay.mean() + floor,
+    )
+
+
+@dataclass(frozen=True)
 class Diagonal(Preconditioner):
-    """The diagonal of the Hessian of an affine model, where features are too many for more."""
+    """The diagonal (c D,) of the Hessian of an affine model with too many features for more."""
 
+    diagonal: Tensor
     close = False
-
-    def __init__(self, features: Tensor, weights: Tensor, decay: Tensor, entries: Entries) -> None:
-        squares = features.square()
-        diagonal = [(weights * _required(row[-1])) @ squares for row in entries]
-        self.diagonal = torch.cat(diagonal) + decay
-        floor = torch.finfo(decay.dtype).eps ** 0.75 * float(self.diagonal.max())
-        self.diagonal += max(floor, torch.finfo(decay.dtype).tiny)
 
     def solve(self, rhs: Tensor) -> Tensor:
         """Returns the quotients."""
         return rhs / self.diagonal
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns the diagonal."""
+        return vars(self)
+
+
+def diagonal_of(features: Tensor, weights: Tensor, decay: Tensor, entries: Entries) -> Diagonal:
+    """Returns the diagonal of the Hessian of an affine model of features (n, D)."""
+    squares = features.square()
+    parts = [(weights * _required(row[-1])) @ squares for row in entries]
+    diagonal = torch.cat(parts) + decay
+    floor = torch.finfo(decay.dtype).eps ** 0.75 * float(diagonal.max())
+    return Diagonal(diagonal + max(floor, torch.finfo(decay.dtype).tiny))
 
 
 class Identity(Preconditioner):
@@ -110,6 +149,17 @@ class Identity(Preconditioner):
     def solve(self, rhs: Tensor) -> Tensor:
         """Returns a copy."""
         return rhs.clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns nothing."""
+        return {}
+
+
+def restored(state: Mapping[str, Tensor]) -> Preconditioner | None:
+    """Returns what a state is of; None for an empty one, as what it is of is made anew for free."""
+    kinds = (Factor, Leading, Diagonal)
+    made = [kind(**state) for kind in kinds if {f.name for f in fields(kind)} == state.keys()]
+    return made[0] if made else None
 
 
 def precondition_affine(
@@ -125,10 +175,10 @@ def precondition_affine(
     """
     c, width = len(entries), features.shape[1]
     if c * width <= base.FACTOR_LIMIT:
-        return Factor(affine_hessian(features, weights, entries) + torch.diag(decay))
+        return factored(affine_hessian(features, weights, entries) + torch.diag(decay))
     if width > base.MOMENTS_LIMIT:
-        return Diagonal(features, weights, decay, entries)
-    return Leading(features, weights, decay, entries, min(width, _leading(c)))
+        return diagonal_of(features, weights, decay, entries)
+    return leading(features, weights, decay, entries, min(width, _leading(c)))
 
 
 def factor_price(c: int, width: int) -> float:
