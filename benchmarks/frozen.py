@@ -21,6 +21,7 @@ from torch import nn
 from torchvision.datasets import MNIST
 
 from benchmarks.measure import alternate, machine, peak_memory
+from fragility.numerics.evaluate import features_of
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.network import Network
 from fragility.numerics.stack import StackProblem
@@ -65,10 +66,10 @@ class Side:
     def stack(self, epochs: int, models: int = MODELS) -> torch.Tensor:
         network = Network(self.module.eval())
         parameters = {name: p.detach() for name, p in self.module.named_parameters()}
-        blocks = torch.split(self.images, 5000)
-        features = torch.cat([network.features(parameters, block) for block in blocks])
-        head = network.head
-        assert head is not None
+        parts = network.split(network.select("last_layer"))
+        assert parts is not None
+        prefix, head = parts
+        features = features_of(prefix, parameters, self.images)
         n = len(features)
         weights = torch.full((models, n), 1 / n)
         weights[torch.arange(1, models), torch.arange(1, models)] = 0

@@ -68,7 +68,8 @@ def render(summary: PlanSummary, predicted_seconds: float | None, threads: int) 
     """Returns the table of a plan."""
     header = ("task", "tasks", "batches", "gradients at most", "done", "why")
     table = text.table(header, [_row(row) for row in summary.rows if row.tasks], indent="  ")
-    return "\n".join([_head(summary), table, _foot(summary, predicted_seconds, threads)])
+    notes = [f"  {note}" for note in summary.notes]
+    return "\n".join([_head(summary), table, *notes, _foot(summary, predicted_seconds, threads)])
 
 
 def _head(summary: PlanSummary) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
 from fragility.method import Method, Room
@@ -18,18 +20,27 @@ class Estimate:
     """Scores (test points, training points) and facts about how they came about.
 
     A score is the predicted change of the test example's loss when the training example is removed;
-    positive: the training example was helping.
+    positive: the training example was helping. `by_test_point` holds facts about each test point,
+    (T,), such as the relative residual of the linear system that was solved for it.
     """
 
     scores: Tensor
-    diagnostics: Mapping[str, float]
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    by_test_point: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Estimator(Method):
     """Turns a trained model into scores."""
 
-    parameters: ParameterSet = "all"
-    """The parameters whose change is followed; the others count as fixed."""
+    @property
+    def scored(self) -> ParameterSet | None:
+        """The parameters whose change is followed; None where scores are of no parameters."""
+        return None
+
+    @property
+    def models(self) -> int:
+        """How many base models the scores are made from: the cell's own and other repeats'."""
+        return 1
 
     @abstractmethod
     def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
@@ -42,6 +53,42 @@ class Estimator(Method):
         Raises:
             MethodFailure: the estimator has no answer for this model.
         """
+
+    def estimate_together(self, models: Sequence[TrainedModel], test_points: Tensor) -> Estimate:
+        """Returns the scores made from several models of one setting, `models` of them.
+
+        Raises:
+            MethodFailure: the estimator has no answer for one of them.
+        """
+        (model,) = models
+        return self.estimate(model, test_points)
+
+
+class ModelEstimator(Estimator):
+    """An estimator that follows some parameters of one model, or of several and averages."""
+
+    parameters: ParameterSet = "all"
+    """The parameters whose change is followed, the others count as fixed: `all`, `last_layer`,
+    `last_layer_weight`, or patterns of parameter names such as `["3.*"]`."""
+    ensemble: PositiveInt = 1
+    """Average over this many base models: the cell's own, and those of the first other repeats."""
+
+    @property
+    def scored(self) -> ParameterSet | None:
+        """The parameters whose change is followed."""
+        return self.parameters
+
+    @property
+    def models(self) -> int:
+        """How many base models the scores are made from."""
+        return self.ensemble
+
+    def estimate_together(self, models: Sequence[TrainedModel], test_points: Tensor) -> Estimate:
+        """Returns the mean of the models' scores; diagnostics are those of the first."""
+        estimates = [self.estimate(model, test_points) for model in models]
+        first = estimates[0]
+        scores = torch.stack([estimate.scores for estimate in estimates]).mean(dim=0)
+        return Estimate(scores, first.diagnostics, first.by_test_point)
 
 
 ESTIMATORS: Room[Estimator] = Room("estimators", Estimator, "fragility.estimators")

@@ -22,9 +22,10 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
         chosen = bench.test_points(planned, planned.cell.procedures[str(task.procedure)])
         test_points = torch.from_numpy(chosen.points).to(bench.device)
         shape = (len(chosen.points), planned.facts.n_train)
+        models = [bench.trained(planned, train_id) for train_id in task.inputs]
         try:
-            result = planned.cell.estimators[str(task.estimator)].estimate(
-                bench.trained(planned), test_points
+            result = planned.cell.estimators[str(task.estimator)].estimate_together(
+                models, test_points
             )
         except MethodFailure as failure:
             outcome.fail(position, str(failure))
@@ -41,7 +42,15 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
             score=scores.ravel(),
         )
         for name, value in result.diagnostics.items():
-            outcome.add("diagnostic_facts", position, name=name, value=value, detail=None)
+            outcome.add("diagnostic_facts", position, name=name, value=value, test_point=None)
+        for name, values in result.by_test_point.items():
+            outcome.add(
+                "diagnostic_facts",
+                position,
+                name=[name] * len(chosen.points),
+                value=values.double().cpu().numpy(),
+                test_point=chosen.points,
+            )
         progress((position + 1) / len(batch.tasks))
     outcome.arrays = {"scores": np.stack(tables)}
     return outcome

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
-from fragility.numerics.evaluate import BLOCK_BYTES, evaluate
+from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.losses import accuracy
-from fragility.numerics.network import Layout, Network, activations
+from fragility.numerics.network import Layout, Network
 from fragility.numerics.stack import StackProblem
 from fragility.plan.tasks import PlannedCell
 from fragility.training import Fit
@@ -30,8 +30,8 @@ def stack_problem(
     """Returns the objectives of a stack whose k-th model stands in `cells[k]`.
 
     `frozen[k]` holds the parameters outside `layout`; `weights[k]` (n,) those of the examples.
-    Where only an affine last layer is trained, the frozen prefix is computed once for each base
-    model, and the stack is one of last layers on its features.
+    Where the first layers of a sequence are frozen, that prefix is computed once for each base
+    model, and the stack is one of the suffixes on its features.
     """
     first = cells[0]
     dtype = first.cell.training.torch_dtype
@@ -48,39 +48,30 @@ def stack_problem(
         weights=torch.from_numpy(np.stack(weights)).to(bench.device, dtype),
         decay=torch.tensor(decay, dtype=dtype, device=bench.device),
     )
-    if not frozen[0] or network.head is None or layout != network.select("last_layer"):
-        return problem
-    return _on_features(problem, network.head, cells, frozen)
+    parts = network.split(layout)
+    return problem if parts is None else _on_features(problem, *parts, cells, frozen)
 
 
 def _on_features(
     problem: StackProblem,
-    head: Network,
+    prefix: Network,
+    suffix: Network,
     cells: Sequence[PlannedCell],
     frozen: Sequence[dict[str, Tensor]],
 ) -> StackProblem:
-    """Returns the problem of the last layers on the features of their frozen prefixes."""
-    last = problem.layout.unflatten(problem.decay[0])
+    """Returns the problem of the suffixes on the features that their frozen prefixes hand on."""
     prefixes = {planned.train_id: f for planned, f in zip(cells, frozen, strict=True)}
-    features = {i: _features(problem, {**prefix, **last}) for i, prefix in prefixes.items()}
+    features = {i: features_of(prefix, f, problem.inputs) for i, f in prefixes.items()}
     shared = len(features) == 1
     return replace(
         problem,
-        network=head,
-        layout=head.layout,
-        frozen={},
+        network=suffix,
+        frozen={n: value for n, value in problem.frozen.items() if n in suffix.layout.names},
         inputs=features[cells[0].train_id]
         if shared
         else torch.stack([features[planned.train_id] for planned in cells]),
         own_inputs=not shared,
     )
-
-
-def _features(problem: StackProblem, parameters: dict[str, Tensor]) -> Tensor:
-    size = activations(problem.network, tuple(problem.inputs.shape[1:]))
-    rows = max(1, BLOCK_BYTES // (problem.inputs.element_size() * size))
-    blocks = torch.split(problem.inputs, rows)
-    return torch.cat([problem.network.features(parameters, block) for block in blocks])
 
 
 def _strengths(planned: PlannedCell, layout: Layout, whole: Layout) -> list[float]:

@@ -57,8 +57,7 @@ class Workbench:
 
     def network(self, planned: PlannedCell) -> Network:
         """Returns the cell's architecture."""
-        facts = planned.facts
-        return planned.cell.model.network(facts.input_shape, facts.outputs)
+        return planned.network
 
     def loss(self, planned: PlannedCell) -> Loss:
         """Returns the loss that the dataset's task implies."""
@@ -85,20 +84,20 @@ class Workbench:
             tensor(data.test.targets),
         )
 
-    def parameters(self, planned: PlannedCell) -> dict[str, Tensor]:
+    def parameters(self, planned: PlannedCell, train_id: str | None = None) -> dict[str, Tensor]:
         """Returns the parameters of the cell's base model, in the precision it was trained in."""
-        arrays = self.store.read_model(planned.train_id)
+        arrays = self.store.read_model(train_id or planned.train_id)
         return {name: torch.from_numpy(a).clone().to(self.device) for name, a in arrays.items()}
 
-    def trained(self, planned: PlannedCell) -> TrainedModel:
-        """Returns the cell's base model with its examples."""
+    def trained(self, planned: PlannedCell, train_id: str | None = None) -> TrainedModel:
+        """Returns the cell's base model, or that of another repeat, with its examples."""
         network = self.network(planned)
         tensors = self.examples(planned, planned.cell.training.torch_dtype)
         return TrainedModel(
             network=network,
             loss=self.loss(planned),
             decay=planned.cell.regularization.decay(network.layout),
-            parameters=self.parameters(planned),
+            parameters=self.parameters(planned, train_id),
             inputs=tensors.inputs,
             targets=tensors.targets,
             test_inputs=tensors.test_inputs,

@@ -22,10 +22,16 @@ def evaluate(
     One model at a time, whatever stack it was trained in: the numbers depend on the parameters
     alone, so that a retraining of zero steps has an effect of exactly zero.
     """
+    outputs = features_of(network, parameters, inputs)
+    return loss.per_example(outputs, targets), outputs
+
+
+@torch.no_grad()
+def features_of(network: Network, parameters: Parameters, inputs: Tensor) -> Tensor:
+    """Returns what a network makes of examples (n, ...), taken in blocks."""
     # A view into a stack starts at another address for each model, and matrix products round
     # differently by address: a copy starts where every tensor of torch's own does.
-    aligned = {name: value.clone() for name, value in parameters.items()}
+    own = {name: parameters[name].clone() for name in network.layout.names}
     size = inputs.element_size() * activations(network, tuple(inputs.shape[1:]))
     blocks = torch.split(inputs, max(1, BLOCK_BYTES // size))
-    outputs = torch.cat([network(aligned, block) for block in blocks])
-    return loss.per_example(outputs, targets), outputs
+    return torch.cat([network(own, block) for block in blocks])

@@ -16,7 +16,7 @@ from torch.func import vmap
 
 from fragility.numerics.network import Network
 
-_ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.SELU, nn.GELU, nn.Softplus, nn.Sigmoid, nn.ELU, nn.SiLU)
+ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.SELU, nn.GELU, nn.Softplus, nn.Sigmoid, nn.ELU, nn.SiLU)
 
 
 def stacked_outputs(
@@ -31,20 +31,26 @@ def stacked_outputs(
             each, shape (K, n, ...).
         own_inputs: whether each model has examples of its own.
     """
-    if is_chain(network.module):
+    if is_chain(network.module, inputs.dim() - own_inputs):
         return _chain(network.module, parameters, inputs, own_inputs)
     mapped: Tensor = vmap(network, in_dims=(0, 0 if own_inputs else None))(dict(parameters), inputs)
     return mapped
 
 
-def is_chain(module: nn.Module) -> bool:
-    """Whether a module flattens its input and is then affine layers and elementwise activations."""
+def is_chain(module: nn.Module, dimensions: int) -> bool:
+    """Whether a module is affine layers and elementwise activations, on flat examples.
+
+    `dimensions` are those of its inputs, the examples' axis included; more than 2 need to be
+    flattened first.
+    """
     layers = list(module.children())
+    flattens = bool(layers) and isinstance(layers[0], nn.Flatten)
+    rest = layers[1:] if flattens else layers
     return (
         isinstance(module, nn.Sequential)
-        and len(layers) > 1
-        and isinstance(layers[0], nn.Flatten)
-        and all(isinstance(layer, (nn.Linear, *_ELEMENTWISE)) for layer in layers[1:])
+        and len(rest) > 0
+        and (flattens or dimensions == 2)
+        and all(isinstance(layer, (nn.Linear, *ELEMENTWISE)) for layer in rest)
     )
 
 
@@ -57,7 +63,9 @@ def _chain(
         models = next(iter(parameters.values())).shape[0]
         flat = inputs.flatten(1).T.contiguous()
         hidden = flat.expand(models, *flat.shape)
-    for name, layer in list(module.named_children())[1:]:
+    for name, layer in module.named_children():
+        if isinstance(layer, nn.Flatten):
+            continue
         if isinstance(layer, nn.Linear):
             bias = parameters[f"{name}.bias"].unsqueeze(-1)
             hidden = torch.baddbmm(bias, parameters[f"{name}.weight"], hidden)

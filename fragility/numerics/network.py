@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Literal
@@ -12,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-ParameterSet = Literal["all", "last_layer", "last_layer_weight"]
+ParameterSet = Literal["all", "last_layer", "last_layer_weight"] | tuple[str, ...]
+"""Some of a network's parameters: a word, or patterns of their names such as `3.*`."""
+
+
+def parameter_words(which: ParameterSet) -> str:
+    """Returns a parameter set as a study writes it."""
+    return which if isinstance(which, str) else ", ".join(which)
 
 
 @dataclass(frozen=True)
@@ -80,38 +88,60 @@ class Network:
         return str(owners[-1])
 
     def select(self, which: ParameterSet) -> Layout:
-        """Returns the layout of all parameters, of the last layer, or of its weight alone."""
+        """Returns the layout of all parameters, of the last layer, or of those patterns match.
+
+        Patterns are matched as file names are; one that matches nothing is no error here.
+        """
         if which == "all":
             return self.layout
+        if not isinstance(which, str):
+            matching = [
+                n for n in self.layout.names if any(fnmatchcase(n, pattern) for pattern in which)
+            ]
+            return self.layout.restrict(matching)
         prefix = f"{self.last_layer}." if self.last_layer else ""
         names = [n for n in self.layout.names if n.startswith(prefix)]
         if which == "last_layer_weight":
             names = [n for n in names if n == f"{prefix}weight"]
         return self.layout.restrict(names)
 
-    @cached_property
-    def head(self) -> Network | None:
-        """The last layer alone as a network of its own, or None where it is not affine and last.
+    def split(self, layout: Layout) -> tuple[Network, Network] | None:
+        """Returns the part before the first module that holds one of some parameters, and the rest.
 
-        Its parameters lie in the order of `select("last_layer")`.
+        The rest, given what the first part returns, computes what the whole does; both keep the
+        names of their parameters. None where the network is not a sequence of modules, or where
+        nothing before that module has parameters.
         """
-        layer = self.module.get_submodule(self.last_layer)
-        is_end = isinstance(self.module, nn.Sequential) and self.module[-1] is layer
-        if not isinstance(layer, nn.Linear) or not is_end:
-            return None
-        return Network(nn.Sequential(nn.Flatten(), layer))
+        return _split(self, layout.names)
 
-    @torch.no_grad()
-    def features(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """Returns what the last layer sees, (n, features)."""
-        seen: list[Tensor] = []
-        layer = self.module.get_submodule(self.last_layer)
-        handle = layer.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-        try:
-            self(parameters, inputs)
-        finally:
-            handle.remove()
-        return seen[0].flatten(1)
+
+@lru_cache(maxsize=256)
+def _split(network: Network, names: tuple[str, ...]) -> tuple[Network, Network] | None:
+    if not isinstance(network.module, nn.Sequential):
+        return None
+    children = list(network.module.named_children())
+    first = next(
+        (
+            k
+            for k, (child, _) in enumerate(children)
+            if any(n.startswith(f"{child}.") for n in names)
+        ),
+        0,
+    )
+    before, after = children[:first], children[first:]
+    if not any(True for _, child in before for _ in child.parameters()):
+        return None
+    return (
+        Network(nn.Sequential(OrderedDict(before)).eval()),
+        Network(nn.Sequential(OrderedDict(after)).eval()),
+    )
+
+
+@lru_cache(maxsize=256)
+def output_shape(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of what the network makes of one example."""
+    with torch.no_grad():
+        return tuple(network.module(torch.zeros(1, *input_shape)).shape[1:])
 
 
 @lru_cache(maxsize=256)

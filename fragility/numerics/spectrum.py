@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from fragility.errors import MethodFailure
-from fragility.numerics.derivatives import hessian, hessian_product
+from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.trained import TrainedModel
 
 DENSE_LIMIT = 1500
@@ -32,7 +32,7 @@ class Spectrum:
 
     @cached_property
     def _hessian(self) -> torch.Tensor:
-        matrix = hessian(self._model, self._layout)
+        matrix = CurvatureMatrix(self._model, self._layout, includes_regularization=False).dense()
         if not bool(torch.isfinite(matrix).all()):
             raise MethodFailure("the Hessian is not finite: the trained model has diverged.")
         return matrix
@@ -73,14 +73,13 @@ class Spectrum:
 
     def _lanczos(self, which: Literal["LA", "SA"], includes_regularization: bool) -> float:
         size = self._layout.size
-        decay = self._model.decay_vector(self._layout)
+        matrix = CurvatureMatrix(
+            self._model, self._layout, includes_regularization=includes_regularization
+        )
 
         def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            tangent = torch.as_tensor(vector.reshape(-1)).to(decay)
-            result = hessian_product(self._model, self._layout, tangent)
-            if includes_regularization:
-                result = result + decay * tangent
-            return result.cpu().numpy()
+            rows = torch.as_tensor(vector.reshape(1, -1)).to(matrix.decay)
+            return matrix.product(rows)[0].cpu().numpy()
 
         start = np.random.default_rng(0).standard_normal(size)
         operator: Any = LinearOperator((size, size), matvec=product, dtype=np.float64)

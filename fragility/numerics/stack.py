@@ -7,9 +7,8 @@ stack of their gradients, so one backward pass serves all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -38,9 +37,23 @@ class Evaluation:
             torch.where(mask.unsqueeze(1), self.gradient, other.gradient),
         )
 
-    def select(self, index: Tensor) -> Evaluation:
+    def select(self, index: Tensor | slice) -> Evaluation:
         """Returns the evaluation of some of the models."""
         return Evaluation(self.objective[index], self.data_loss[index], self.gradient[index])
+
+
+Gradient = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""`differentiated` as a function of theta, weights, inputs and targets."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled gradient of stacks of one shape; see `fragility.numerics.compilation`."""
+
+    models: int
+    examples: int
+    own_inputs: bool
+    gradient: Gradient
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,8 @@ class StackProblem:
     `weights` (K, n) already hold the factor of the mean: 1/n for an example that counts, 0 for one
     that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
     `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
-    each model has inputs of its own, (K, n, ...): the features of its frozen prefix.
+    each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled` is
+    used for the parts of the stack that have its shape.
     """
 
     network: Network
@@ -62,6 +76,7 @@ class StackProblem:
     weights: Tensor
     decay: Tensor
     own_inputs: bool = False
+    compiled: Compiled | None = None
 
     @property
     def models(self) -> int:
@@ -78,13 +93,7 @@ class StackProblem:
 
         The stack is taken in blocks whose activations stay in the processor's cache.
         """
-        size = self._block
-        if size >= self.models:
-            return self._evaluate(theta)
-        return _joined(
-            self.select(slice(start, start + size))._evaluate(theta[start : start + size])
-            for start in range(0, self.models, size)
-        )
+        return self._in_blocks(theta, self.weights.shape[1], self.own_inputs, self.select)
 
     def evaluate_rows(self, theta: Tensor, rows: Tensor) -> Evaluation:
         """Returns the estimate of `evaluate` from a minibatch; the penalty is that of the whole.
@@ -98,14 +107,29 @@ class StackProblem:
                 (K, b) for a batch of each. Each model's own are gathered block by block.
         """
         if rows.dim() == 1:
-            return self._batch(rows).evaluate(theta)
-        size = max(1, self._block * self.weights.shape[1] // rows.shape[1])
-        blocks = (slice(start, start + size) for start in range(0, self.models, size))
-        return _joined(
-            self.select(block)._batch(rows[block])._evaluate(theta[block]) for block in blocks
+            return self.batch(rows).evaluate(theta)
+        return self._in_blocks(
+            theta, rows.shape[1], True, lambda block: self.select(block).batch(rows[block])
         )
 
-    def _batch(self, rows: Tensor) -> StackProblem:
+    def _in_blocks(
+        self, theta: Tensor, examples: int, own_inputs: bool, part: Callable[[slice], StackProblem]
+    ) -> Evaluation:
+        """Joins the evaluations of parts of the stack; a part has so many examples."""
+        size, last = self.block(examples), self.models
+        if (made := self.compiled) and (made.examples, made.own_inputs) == (examples, own_inputs):
+            # What is compiled takes blocks of one size: the last begins within the one before.
+            size, last = min(made.models, self.models), self.models - made.models
+        found = []
+        for start in range(0, self.models, size):
+            first = max(0, min(start, last))
+            block = slice(first, first + size)
+            here = part(block)._evaluate(theta[block])
+            found.append(here if first == start else here.select(slice(start - first, None)))
+        return _joined(found)
+
+    def batch(self, rows: Tensor) -> StackProblem:
+        """Returns the problem whose objective is that of a minibatch; see `evaluate_rows`."""
         own_rows = rows.dim() == 2
         if self.own_inputs and own_rows:
             models = torch.arange(self.models, device=rows.device).unsqueeze(1)
@@ -121,25 +145,26 @@ class StackProblem:
             own_inputs=self.own_inputs or own_rows,
         )
 
-    @cached_property
-    def _block(self) -> int:
-        """Number of models whose activations take `BLOCK_BYTES` together, at least one."""
+    def block(self, examples: int) -> int:
+        """Returns how many models' activations of so many examples take `BLOCK_BYTES` together."""
         example = tuple(self.inputs.shape[2 if self.own_inputs else 1 :])
         numbers = self.weights.shape[1] * activations(self.network, example)
         bytes_a_model = numbers * self.weights.element_size()
-        return max(1, BLOCK_BYTES // bytes_a_model)
+        models = max(1, BLOCK_BYTES // bytes_a_model)
+        return max(1, models * self.weights.shape[1] // examples)
 
     def _evaluate(self, theta: Tensor) -> Evaluation:
-        point = theta.detach().requires_grad_()
-        with torch.enable_grad():
-            losses = self.loss.per_example(
-                self.outputs(point, self.inputs, own_inputs=self.own_inputs), self.targets
-            )
-            data_loss = (self.weights * losses).sum(dim=1)
-            (gradient,) = torch.autograd.grad(data_loss.sum(), point)
-        data_loss = data_loss.detach()
+        made = self.compiled
+        if made is not None and self._has_shape_of(made):
+            data_loss, slope = made.gradient(theta, self.weights, self.inputs, self.targets)
+        else:
+            data_loss, slope = differentiated(self, theta)
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
-        return Evaluation(data_loss + penalty, data_loss, gradient + self.decay * theta)
+        return Evaluation(data_loss + penalty, data_loss, slope + self.decay * theta)
+
+    def _has_shape_of(self, made: Compiled) -> bool:
+        shape = (*self.weights.shape, self.own_inputs)
+        return shape == (made.models, made.examples, made.own_inputs)
 
     def select(self, index: Tensor | slice) -> StackProblem:
         """Returns the problem of some of the models."""
@@ -152,8 +177,18 @@ class StackProblem:
         )
 
 
-def _joined(parts: Iterable[Evaluation]) -> Evaluation:
-    blocks = list(parts)
+def differentiated(problem: StackProblem, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns weighted mean losses (K,) and their gradients (K, P), without penalty."""
+    point = theta.detach().requires_grad_()
+    with torch.enable_grad():
+        outputs = problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs)
+        losses = problem.loss.per_example(outputs, problem.targets)
+        data_loss = (problem.weights * losses).sum(dim=1)
+        (gradient,) = torch.autograd.grad(data_loss.sum(), point)
+    return data_loss.detach(), gradient
+
+
+def _joined(blocks: Sequence[Evaluation]) -> Evaluation:
     if len(blocks) == 1:
         return blocks[0]
     return Evaluation(

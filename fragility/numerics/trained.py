@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from fragility.numerics.losses import Loss
-from fragility.numerics.network import Layout, Network
+from fragility.numerics.network import Layout, Network, activations
 
 Parameters = Mapping[str, Tensor]
+
+BLOCK_NUMBERS = 2**24
+"""Most activations of one block of examples."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,16 @@ class TrainedModel:
         return torch.cat(parts)
 
     def mean_gradient(self, layout: Layout) -> Tensor:
-        """Returns the gradient (P,) of the objective, penalty included."""
-        flat = self.vector(layout)
-
-        def mean_loss(point: Tensor) -> Tensor:
-            return self.losses_at(layout, point, self.inputs, self.targets).mean()
-
-        gradient: Tensor = torch.func.grad(mean_loss)(flat)
-        return gradient + self.decay_vector(layout) * flat
+        """Returns the gradient (P,) of the objective, penalty included, block by block."""
+        with torch.enable_grad():
+            flat = self.vector(layout).detach().requires_grad_()
+            total = torch.zeros_like(flat)
+            shape = tuple(self.inputs.shape[1:])
+            rows = max(1, BLOCK_NUMBERS // activations(self.network, shape))
+            for inputs, targets in self.train_blocks(rows):
+                losses = self.losses_at(layout, flat, inputs, targets).sum()
+                total += torch.autograd.grad(losses, flat)[0]
+        return total / self.n + self.decay_vector(layout) * flat.detach()
 
     def train_blocks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training examples in blocks of `rows`."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fragility.errors import Problem, StudyError, UsageError
+from fragility.estimators import Estimator
 from fragility.identity import derive_seed, digest
 from fragility.method import JSON, Method, canonical
 from fragility.models import Model
+from fragility.numerics.network import parameter_words
 from fragility.plan.catalog import Catalog
 from fragility.plan.fusion import STACK_BYTES, batches
 from fragility.plan.orders import order_seed
@@ -42,8 +44,12 @@ def compile_study(
     study = loaded.study
     planned = tuple(_plan_cell(cell, catalog) for cell in cells(loaded))
     placements: list[Task] = []
+    siblings: dict[str, list[PlannedCell]] = {}
+    for cell in planned:
+        siblings.setdefault(cell.cell.arm, []).append(cell)
     for position, cell in enumerate(planned):
-        placements.extend(_Compiler(position, cell, str(loaded.path)).tasks())
+        repeats = tuple(siblings[cell.cell.arm])
+        placements.extend(_Compiler(position, cell, repeats, str(loaded.path)).tasks())
     fused = batches(planned, placements, memory)
     plan_id = digest(
         [
@@ -140,12 +146,14 @@ class _Compiler:
 
     position: int
     planned: PlannedCell
+    repeats: tuple[PlannedCell, ...]
     file: str
 
     def tasks(self) -> list[Task]:
         planned, cell = self.planned, self.planned.cell
         if refusal := not_convex(cell.model, cell.training):
             raise self._error(f"training.{cell.training_label}", UsageError(refusal))
+        self._check_parameters()
         order = order_seed(cell.seed, cell.repeat, cell.training)
         tasks = [Task(planned.train_id, "train", self.position, order_seed=order)]
         estimates: dict[tuple[str, str], Task] = {}
@@ -170,17 +178,45 @@ class _Compiler:
         )
         return tasks
 
+    def _check_parameters(self) -> None:
+        cell, network = self.planned.cell, self.planned.network
+        named = {f"estimators.{label}": e.scored for label, e in cell.estimators.items()}
+        named |= {f"procedures.{label}": p.parameters for label, p in cell.procedures.items()}
+        for path, which in named.items():
+            if which is not None and network.select(which).size == 0:
+                raise self._error(
+                    f"{path}.parameters",
+                    UsageError(
+                        f"no parameter of model `{cell.model_label}` matches "
+                        f"`{parameter_words(which)}`. It has "
+                        f"{', '.join(f'`{name}`' for name in network.layout.names)}."
+                    ),
+                )
+
     def _estimate(self, label: str, selection: str, procedure: str) -> Task:
-        cell, train_id = self.planned.cell, self.planned.train_id
+        estimator = self.planned.cell.estimators[label]
+        inputs = self._ensemble(label, estimator)
         return Task(
-            digest(["estimate", train_id, _identity(cell.estimators[label]), selection]),
+            digest(["estimate", *inputs, _identity(estimator), selection]),
             "estimate",
             self.position,
-            inputs=(train_id,),
+            inputs=inputs,
             estimator=label,
             procedure=procedure,
             selection=selection,
         )
+
+    def _ensemble(self, label: str, estimator: Estimator) -> tuple[str, ...]:
+        """Returns the trainings that scores are made from: the cell's, then the first others'."""
+        own = self.planned.train_id
+        others = [c.train_id for c in self.repeats if c.train_id != own][: estimator.models - 1]
+        if len(others) < estimator.models - 1:
+            message = (
+                f"an average over {estimator.models} models needs as many repeats, and the study "
+                f"has {len(self.repeats)}. Give `repeats: {estimator.models}`, or a smaller number."
+            )
+            raise self._error(f"estimators.{label}.ensemble", UsageError(message))
+        return (own, *others)
 
     def _selection(self, name: str, procedure: Procedure) -> str:
         seed = derive_seed(self.planned.cell.seed, "test_points")

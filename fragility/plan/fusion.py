@@ -7,9 +7,10 @@ meets the same batches again, and a batch is stored whole or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 from fragility.identity import digest
-from fragility.method import JSON
+from fragility.method import JSON, canonical
 from fragility.plan.tasks import KINDS, Batch, PlannedCell, Task
 
 STACK_BYTES = 2**30
@@ -63,7 +64,8 @@ def _key(planned: PlannedCell, task: Task) -> str:
         fusion = procedure.retraining(cell.training).fusion()
         if _features(planned, task) * 8 > OWN_FEATURES_BYTES:
             shape.append(planned.train_id)
-        return digest([*shape, fusion, procedure.parameters, procedure.state, recorded])
+        parameters = canonical(procedure.parameters)
+        return digest([*shape, fusion, parameters, procedure.state, recorded])
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs)])
 
 
@@ -80,12 +82,9 @@ def _limit(planned: PlannedCell, task: Task, memory: int) -> int:
 
 
 def _features(planned: PlannedCell, task: Task) -> int:
-    """Returns how many numbers a frozen prefix hands on; 0 where nothing is frozen."""
-    cell, facts = planned.cell, planned.facts
-    if task.procedure is None or cell.procedures[task.procedure].parameters != "last_layer":
-        return 0
-    head = cell.model.network(facts.input_shape, facts.outputs).head
-    return 0 if head is None else facts.n_train * head.layout.shapes[0][1]
+    """Returns how many numbers a frozen prefix hands on; 0 where none is cached."""
+    shape = None if task.procedure is None else planned.features(task.procedure)
+    return 0 if shape is None else planned.facts.n_train * prod(shape)
 
 
 def _chunks(tasks: Sequence[Task], limit: int) -> Iterator[Sequence[Task]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fragility.estimators import Estimator
 from fragility.method import JSON, canonical
+from fragility.numerics.network import parameter_words
 from fragility.plan.tasks import Plan, PlannedCell
 from fragility.store.runs import PlanRecord
 
@@ -42,8 +44,10 @@ def plan_record(plan: Plan) -> PlanRecord:
             "cell_id": [planned.cell_id for planned, _, _ in arms],
             "estimator": [estimator for _, estimator, _ in arms],
             "procedure": [procedure for _, _, procedure in arms],
-            "score_parameters": [p.cell.estimators[e].parameters for p, e, _ in arms],
-            "truth_parameters": [p.cell.procedures[q].parameters for p, _, q in arms],
+            "score_parameters": [_scored_words(p.cell.estimators[e]) for p, e, _ in arms],
+            "truth_parameters": [
+                parameter_words(p.cell.procedures[q].parameters) for p, _, q in arms
+            ],
             "mismatch": [mismatch(p, e, q) for p, e, q in arms],
         },
         tasks={
@@ -61,11 +65,16 @@ def plan_record(plan: Plan) -> PlanRecord:
 
 def mismatch(planned: PlannedCell, estimator: str, procedure: str) -> str | None:
     """Returns the badge of an arm that scores one set of parameters and retrains another."""
-    scored = planned.cell.estimators[estimator].parameters
+    scored = planned.cell.estimators[estimator].scored
     retrained = planned.cell.procedures[procedure].parameters
-    if scored == retrained:
+    if scored is None or planned.network.select(scored) == planned.network.select(retrained):
         return None
-    return f"target mismatch: score {scored}, truth {retrained}"
+    words = parameter_words(scored), parameter_words(retrained)
+    return f"target mismatch: score {words[0]}, truth {words[1]}"
+
+
+def _scored_words(estimator: Estimator) -> str | None:
+    return None if estimator.scored is None else parameter_words(estimator.scored)
 
 
 def plan_file(plan: Plan) -> dict[str, JSON]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fragility.method import JSON
 from fragility.plan.cost import gradient_evaluations
-from fragility.plan.tasks import KINDS, Kind, Plan
+from fragility.plan.tasks import KINDS, Kind, Plan, PlannedCell
 from fragility.plan.why import why
 
 
@@ -29,7 +29,10 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What a plan asks for: numbers of base models, repeats and retrainings, and a row a kind."""
+    """What a plan asks for: numbers of base models, repeats and retrainings, and a row a kind.
+
+    `notes` say of each procedure that freezes parameters what its retrainings compute.
+    """
 
     study: str
     settings: int
@@ -38,6 +41,7 @@ class PlanSummary:
     retrainings: int
     placebos: int
     rows: tuple[SummaryRow, ...]
+    notes: tuple[str, ...]
 
 
 def summarize(plan: Plan, done: frozenset[str], before: Mapping[str, JSON] | None) -> PlanSummary:
@@ -54,7 +58,27 @@ def summarize(plan: Plan, done: frozenset[str], before: Mapping[str, JSON] | Non
         retrainings=len(retrainings) - placebos,
         placebos=placebos,
         rows=tuple(_row(plan, kind, pending, before) for kind in KINDS),
+        notes=tuple(dict.fromkeys(note for planned in plan.cells for note in _notes(planned))),
     )
+
+
+def _notes(planned: PlannedCell) -> Iterator[str]:
+    network, model = planned.network, planned.cell.model_label
+    for name, procedure in planned.cell.procedures.items():
+        if network.select(procedure.parameters) == network.layout:
+            continue
+        shape = planned.features(name)
+        if shape is not None:
+            size = " x ".join(map(str, shape))
+            yield (
+                f"{name}, {model}: the frozen prefix runs once a base model; retrainings see its "
+                f"{size} features"
+            )
+        else:
+            yield (
+                f"{name}, {model}: every retraining step runs the whole network, because its "
+                "frozen parameters are not a prefix of a sequence of layers"
+            )
 
 
 def _row(

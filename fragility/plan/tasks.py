@@ -9,6 +9,7 @@ from typing import Literal
 
 from fragility.datasets.base import Facts
 from fragility.method import JSON
+from fragility.numerics.network import Network, output_shape
 from fragility.study.cells import Cell
 
 Kind = Literal["train", "estimate", "retrain", "measure", "diagnose"]
@@ -49,6 +50,19 @@ class PlannedCell:
     train_id: str
     facts: Facts
     parameters: int
+
+    @property
+    def network(self) -> Network:
+        """The cell's architecture."""
+        return self.cell.model.network(self.facts.input_shape, self.facts.outputs)
+
+    def features(self, procedure: str) -> tuple[int, ...] | None:
+        """Returns the shape of what a procedure's frozen prefix makes of one example.
+
+        None where a retraining runs the whole network at every step.
+        """
+        parts = self.network.split(self.network.select(self.cell.procedures[procedure].parameters))
+        return None if parts is None else output_shape(parts[0], self.facts.input_shape)
 
 
 @dataclass(frozen=True)

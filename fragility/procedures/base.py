@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from fragility.method import JSON, Method, Room
+from fragility.numerics.network import ParameterSet
 from fragility.selectors import SELECTORS, Selector
 from fragility.training import Training
 
@@ -37,8 +38,9 @@ class Procedure(Method):
     """Which test points the effect is measured on."""
     start: Literal["warm", "cold"] = "warm"
     """Where a retraining starts: at the base model's parameters, or at initial values."""
-    parameters: Literal["all", "last_layer"] = "all"
-    """What is retrained; with `last_layer` the rest is frozen at the base model's values."""
+    parameters: ParameterSet = "all"
+    """What is retrained: `all`, `last_layer`, `last_layer_weight`, or patterns of parameter names
+    such as `["3.*"]`; the rest is frozen at the base model's values."""
     state: Literal["reset", "resume"] = "reset"
     """Optimizer and schedule begin anew, or a warm start goes on with the base training's."""
     replicates: PositiveInt = 1

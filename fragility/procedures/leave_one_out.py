@@ -63,9 +63,9 @@ class LeaveOneOut(Procedure):
             raise ValueError("a cold start has nothing to resume; use `state: reset`")
         if self.state == "resume" and self.solver == "newton":
             raise ValueError("Newton's method has no state to resume; use `state: reset`")
-        if self.parameters == "last_layer" and self.start == "cold":
+        if self.parameters != "all" and self.start == "cold":
             raise ValueError(
-                "a frozen network has no cold start of its last layer alone; use `start: warm`"
+                "a frozen network has no cold start of some of its parameters; use `start: warm`"
             )
         return self
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fragility.store.glossary import GLOSSARY
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it when a table changes: older databases are then derived anew from the log."""
 
 
@@ -48,6 +48,7 @@ def table(name: str, doc: str, columns: str, /, **docs: str) -> Table:
 
 RUN_STATUS = "running, done, failed (some tasks failed) or interrupted."
 POOLED = "0-based position of the test example; null when all are pooled."
+WHOLE_MODEL = "0-based position of the test example; null for a fact about the whole model."
 TRAINING_ROLE = "base, retraining or placebo (retrained with nothing removed)."
 POINT_ROLE = "How the point came to be chosen, for example by which selector."
 POINT_VALUE = "The value the point was chosen by; null if by none."
@@ -145,8 +146,9 @@ FACTS = {
         table(
             "diagnostic_facts",
             "One row per fact about a trained model that explains agreement.",
-            "task_id name value detail",
+            "task_id name test_point value detail",
             name="The diagnostic, for example `gradient_norm`.",
+            test_point=WHOLE_MODEL,
         ),
         table(
             "trajectory_facts",

@@ -13,6 +13,7 @@ from fragility.store.schema import (
     SUMMARY_COLUMNS,
     TRAINING_COLUMNS,
     TRAINING_ROLE,
+    WHOLE_MODEL,
     Table,
     table,
 )
@@ -177,10 +178,11 @@ DIAGNOSTICS = View(
     table(
         "diagnostics",
         "One row per fact about a trained model that explains agreement.",
-        "cell_id task_id name value detail",
+        "cell_id task_id name test_point value detail",
         name="The diagnostic, for example `gradient_norm`.",
+        test_point=WHOLE_MODEL,
     ),
-    """SELECT DISTINCT t.cell_id, f.task_id, f.name, f.value, f.detail
+    """SELECT DISTINCT t.cell_id, f.task_id, f.name, f.test_point, f.value, f.detail
     FROM current_tasks t JOIN diagnostic_facts f USING (task_id)""",
 )
 TRAJECTORIES = View(

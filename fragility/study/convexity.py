@@ -32,7 +32,8 @@ def not_convex(model: Model, training: Training) -> str | None:
 def not_convex_retraining(model: Model, training: Training, procedure: Procedure) -> str | None:
     """Returns why a procedure cannot retrain by Newton's method, or None when it can."""
     how = procedure.retraining(training)
-    if model.convex or procedure.parameters == "last_layer" or not isinstance(how, Newton):
+    last_layer = procedure.parameters in ("last_layer", "last_layer_weight")
+    if model.convex or last_layer or not isinstance(how, Newton):
         return None
     return (
         f"`solver: newton` needs a convex objective, and a model `{model.kind}` is convex in its "

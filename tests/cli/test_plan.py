@@ -4,15 +4,17 @@ from pathlib import Path
 import pytest
 
 from fragility.cli.plan import render
-from fragility.plan.summary import PlanSummary, SummaryRow
+from fragility.plan.summary import PlanSummary, SummaryRow, summarize
 from tests.cli.test_main import code_of
+from tests.tiny import TINY, changed
+from tests.tiny import plan as compiled
 
 ROWS = (
     SummaryRow("train", 800, 16, 48_000_000, 0, "new"),
     SummaryRow("estimate", 800, 16, 0, 800, "done"),
     SummaryRow("diagnose", 0, 0, 0, 0, "none asked for"),
 )
-SUMMARY = PlanSummary("iris-depth", 16, 50, 800, 20_000, 800, ROWS)
+SUMMARY = PlanSummary("iris-depth", 16, 50, 800, 20_000, 800, ROWS, ())
 STUDY = """\
 study: tiny
 datasets:
@@ -50,7 +52,7 @@ def test_the_table_of_a_plan() -> None:
 
 def test_one_of_each_is_singular() -> None:
     rows = (SummaryRow("train", 1, 1, 0, 1, "done"),)
-    assert render(PlanSummary("s", 1, 1, 1, 0, 0, rows), 0.0, 1).splitlines() == [
+    assert render(PlanSummary("s", 1, 1, 1, 0, 0, rows, ()), 0.0, 1).splitlines() == [
         "s: 1 cell = 1 base model",
         "  task   tasks  batches  gradients at most  done  why",
         "  train      1        1                  -     1  done",
@@ -93,3 +95,15 @@ def test_an_empty_selection_is_an_error_with_the_nearest_name(
 ) -> None:
     assert code_of("run", study, "--dry-run", "--select", "kind:retrian") == 2
     assert "Did you mean `retrain`?" in capsys.readouterr().err
+
+
+def test_a_plan_says_what_retraining_with_frozen_parameters_computes() -> None:
+    last = {**TINY["procedures"]["warm"], "parameters": "last_layer"}
+    bias = {**TINY["procedures"]["warm"], "parameters": ["1.bias"]}
+    study = changed(TINY, {"procedures.last": last, "procedures.bias": bias})
+    notes = summarize(compiled(study), frozenset(), None).notes
+    assert notes == (
+        "last, net: the frozen prefix runs once a base model; retrainings see its 3 features",
+        "bias, net: every retraining step runs the whole network, because its frozen parameters "
+        "are not a prefix of a sequence of layers",
+    )

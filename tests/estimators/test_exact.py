@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from fragility.estimators.exact import Exact
 from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
-from fragility.numerics.derivatives import gauss_newton, hessian
+from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.trained import TrainedModel
 from fragility.regularizers.weight_decay import WeightDecay
 from tests.problems import converging, fit_stack, test_losses, trained, with_parameters
@@ -137,7 +137,10 @@ def test_scores_are_the_derivative_of_retrained_optima(case: str) -> None:
 def test_the_hessian_of_the_last_layer_is_its_gauss_newton_matrix() -> None:
     model = trained(CASES["mlp"][0], "classification", WeightDecay(strength=0.05))
     layout = model.network.select("last_layer")
-    torch.testing.assert_close(hessian(model, layout), gauss_newton(model, layout))
+    hessian, gauss_newton = (
+        CurvatureMatrix(model, layout, kind).dense() for kind in ("hessian", "gauss_newton")
+    )
+    torch.testing.assert_close(hessian, gauss_newton)
     assert layout.names == ("3.weight", "3.bias")
     assert model.network.select("last_layer_weight").names == ("3.weight",)
 
@@ -149,7 +152,8 @@ def test_gauss_newton_equals_the_jacobians_written_out() -> None:
     outputs = model.network(layout.unflatten(flat), model.inputs)
     rows = [torch.autograd.grad(o, flat, retain_graph=True)[0] for o in outputs.ravel()]
     J = torch.stack(rows)
-    torch.testing.assert_close(gauss_newton(model, layout), 2 * J.T @ J / model.n)
+    matrix = CurvatureMatrix(model, layout, "gauss_newton", includes_regularization=False)
+    torch.testing.assert_close(matrix.dense(), 2 * J.T @ J / model.n)
 
 
 def test_regularization_can_be_left_out_of_the_curvature() -> None:

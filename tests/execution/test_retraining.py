@@ -44,13 +44,19 @@ def test_what_cannot_be_resumed_is_refused() -> None:
         plan(changed(TINY, fields))
 
 
-def test_last_layers_on_cached_features_equal_retraining_inside_the_whole_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("parameters", ["last_layer", "last_layer_weight", ["3.*"], ["3.*", "5.*"]])
+def test_suffixes_on_cached_features_equal_retraining_inside_the_whole_network(
+    parameters: str | list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = changed(TINY, {"procedures.warm.parameters": "last_layer", "repeats": 2})
+    study = changed(
+        TINY,
+        {"models.net.hidden": [4, 3], "procedures.warm.parameters": parameters, "repeats": 2},
+    )
+    features = plan(study).cells[0].features("warm")
+    assert features == ((3,) if isinstance(parameters, str) else (4,))
     run(study, tmp_path / "cached")
     with monkeypatch.context() as patch:
-        patch.setattr(Network, "head", None)
+        patch.setattr(Network, "split", lambda network, layout: None)
         run(study, tmp_path / "whole")
     sql = "SELECT cell_id, test_point, train_point, after FROM effects ORDER BY ALL"
     cached, whole = rows(tmp_path / "cached", sql), rows(tmp_path / "whole", sql)
@@ -58,3 +64,12 @@ def test_last_layers_on_cached_features_equal_retraining_inside_the_whole_networ
     assert [row[3] for row in cached] == pytest.approx([row[3] for row in whole], abs=1e-12)
     effects = rows(tmp_path / "cached", "SELECT max(abs(effect)) FROM effects")
     assert effects[0][0] > 1e-6
+
+
+def test_patterns_that_match_no_parameter_are_refused() -> None:
+    with pytest.raises(
+        StudyError, match=r"procedures\.warm\.parameters.*`4\.\*`. It has `1\.weight`"
+    ):
+        plan(changed(TINY, {"procedures.warm.parameters": ["4.*"]}))
+    with pytest.raises(StudyError, match=r"estimators\.exact\.parameters.*no parameter of model"):
+        plan(changed(TINY, {"estimators.exact.parameters": ["weight"]}))

@@ -16,6 +16,7 @@ from fragility.numerics.conjugate_gradients import conjugate_gradients
 from fragility.numerics.convex import base
 from fragility.numerics.convex.affine import affine_stack, from_rows, is_affine, to_rows
 from fragility.numerics.convex.general import GeneralStack
+from fragility.numerics.evaluate import features_of
 from fragility.numerics.losses import CROSS_ENTROPY, SQUARED_ERROR
 from fragility.numerics.network import Network
 from fragility.numerics.newton import Optima, optima
@@ -292,12 +293,14 @@ def test_a_last_layer_beside_frozen_parameters_is_convex_too() -> None:
     whole = replace(problem, network=network, layout=layout, frozen=frozen)
     found = solve(whole)
     assert bool(found.converged.all())
-    assert network.head is not None
-    features = torch.stack([network.features(one, problem.inputs) for one in seeds])
+    parts = network.split(layout)
+    assert parts is not None
+    prefix, suffix = parts
+    features = torch.stack([features_of(prefix, one, problem.inputs) for one in seeds])
     head = replace(
         problem,
-        network=network.head,
-        layout=network.head.layout,
+        network=suffix,
+        layout=suffix.layout,
         inputs=features,
         own_inputs=True,
     )

@@ -158,10 +158,11 @@ class AffineStack(ConvexStack):
 
 def is_affine(problem: StackProblem) -> bool:
     """Whether all that is trained is one affine layer right after the (flattened) inputs."""
-    layers = list(problem.network.module.children())
+    kinds = [type(layer) for layer in problem.network.module.children()]
+    flat = problem.inputs.dim() - problem.own_inputs == 2
     return (
         isinstance(problem.network.module, nn.Sequential)
-        and [type(layer) for layer in layers] == [nn.Flatten, nn.Linear]
+        and (kinds == [nn.Flatten, nn.Linear] or (flat and kinds == [nn.Linear]))
         and problem.layout == problem.network.layout
         and problem.loss.name in OUTPUT_LOSSES
     )
