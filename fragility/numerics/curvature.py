@@ -105,7 +105,7 @@ class CurvatureMatrix:
             yield per_example_gradients(self.model, self.layout, inputs, targets)
             return
         outputs = self.model.network(self.model.parameters, inputs).detach()
-        roots = _square_roots(self.model.loss.output_curvature(outputs))
+        roots = self.model.loss.curvature_roots(outputs)
         for direction in roots.unbind(dim=2):
             yield per_example_gradients(
                 self.model,
@@ -190,10 +190,3 @@ class CurvatureMatrix:
             for inputs, targets in self._blocks(len(rows)):
                 total[rows] += self._block_product(identity[rows], inputs, targets)
         return total.add(total.T).div_(2)
-
-
-def _square_roots(curvature: Tensor) -> Tensor:
-    """Returns R (n, k, k) with R R^T = the positive semidefinite `curvature` (n, k, k)."""
-    values, vectors = torch.linalg.eigh(curvature)
-    roots: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(1)
-    return roots

@@ -33,21 +33,42 @@ def _squared_error_curvature(outputs: Tensor) -> Tensor:
     return eye.expand(*outputs.shape[:-1], size, size)
 
 
+def _sample_class(outputs: Tensor, generator: torch.Generator) -> Tensor:
+    probabilities = torch.softmax(outputs, dim=-1)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+
+
+def _sample_value(outputs: Tensor, generator: torch.Generator) -> Tensor:
+    # The loss is the negative log-likelihood of a normal distribution of variance 1/2.
+    noise = torch.randn(
+        outputs.shape, generator=generator, dtype=outputs.dtype, device=outputs.device
+    )
+    return outputs + noise / 2**0.5
+
+
 @dataclass(frozen=True)
 class Loss:
-    """A loss and its curvature.
+    """A loss, its curvature, and the distribution whose negative log-likelihood it is.
 
     `per_example(outputs (..., n, k), targets)` gives (..., n); `output_curvature(outputs)` gives
-    the Hessian of each example's loss in its outputs, (..., n, k, k).
+    the Hessian of each example's loss in its outputs, (..., n, k, k); `sample(outputs (n, k),
+    generator)` draws a target for each example.
     """
 
     name: str
     per_example: Callable[[Tensor, Tensor], Tensor]
     output_curvature: Callable[[Tensor], Tensor]
+    sample: Callable[[Tensor, torch.Generator], Tensor]
+
+    def curvature_roots(self, outputs: Tensor) -> Tensor:
+        """Returns R (n, k, k) with R R^T = the curvature in the outputs (n, k)."""
+        values, vectors = torch.linalg.eigh(self.output_curvature(outputs))
+        roots: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(1)
+        return roots
 
 
-CROSS_ENTROPY = Loss("cross_entropy", cross_entropy, _cross_entropy_curvature)
-SQUARED_ERROR = Loss("squared_error", squared_error, _squared_error_curvature)
+CROSS_ENTROPY = Loss("cross_entropy", cross_entropy, _cross_entropy_curvature, _sample_class)
+SQUARED_ERROR = Loss("squared_error", squared_error, _squared_error_curvature, _sample_value)
 
 
 def loss_for(task: str) -> Loss:

@@ -116,8 +116,10 @@ class Tape:
         With `retain` the pass can be asked again, for other scalars.
         """
         places = [(name, *seen) for name, passes in self._seen.items() for seen in passes]
+        with torch.enable_grad():
+            total = scalars.sum()
         deltas = torch.autograd.grad(
-            scalars.sum(), [output for _, _, output in places], retain_graph=retain
+            total, [output for _, _, output in places], retain_graph=retain
         )
         return [
             _record(name, self._layers[name], f"{name}.bias" in self.layout.names, given, delta)
