@@ -141,5 +141,6 @@ def _orthonormal(rows: Tensor, precondition: Rows | None) -> tuple[Tensor, Tenso
 
 
 def _rounding(values: Tensor) -> float:
-    eps = torch.finfo(values.dtype).eps
-    return len(values) * eps * float(values.abs().max())
+    if len(values) == 0:
+        return 0.0
+    return len(values) * torch.finfo(values.dtype).eps * float(values.abs().max())
