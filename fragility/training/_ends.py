@@ -40,10 +40,9 @@ class Ends:
         self, models: Tensor, steps: int, theta: Tensor, here: Evaluation, memory: State
     ) -> None:
         """Takes note of models that end, given the evaluation of the whole objective there."""
-        finite = torch.isfinite(here.objective) & torch.isfinite(here.gradient).all(dim=1)
         self.theta[models], self.steps[models] = theta, steps
         self.norm[models], self.loss[models] = here.gradient.norm(dim=1), here.data_loss
-        self.diverged[models] = ~finite
+        self.diverged[models] = ~finite(here)
         for name, value in memory.items():
             self.memory[name][models] = value
 
@@ -73,6 +72,11 @@ class Ends:
             diverged=self.diverged,
             memory=self.memory,
         )
+
+
+def finite(here: Evaluation) -> Tensor:
+    """Returns which models' (K,) objective and gradient are finite."""
+    return torch.isfinite(here.objective) & torch.isfinite(here.gradient).all(dim=1)
 
 
 def prefixed(prefix: str, state: Mapping[str, Tensor]) -> State:

@@ -10,66 +10,42 @@ from torch import Tensor
 
 from fragility.numerics.stack import StackProblem
 from fragility.training._early_stopping import Waiting
-from fragility.training._ends import Ends, Stateful, prefixed, without
 from fragility.training._orders import Orders
+from fragility.training._running import Running
 from fragility.training.base import Fit, Recorder, Start, State
 from fragility.training.optimizers import FirstOrder
-from fragility.training.schedules import Rates
 
 if TYPE_CHECKING:
     from fragility.training.minibatch import Minibatch
 
-_COMPACT_BELOW = 0.75
 
-
-class Loop:
-    """The running state: the models still in the stack, and the ends of those that left it."""
+class Loop(Running):
+    """The running state, with the place in the epoch."""
 
     def __init__(
         self, stack: Sequence[Minibatch], problem: StackProblem, start: Start, recorder: Recorder
     ) -> None:
         if len(start.orders) != len(stack):
             raise ValueError("minibatch training needs the seed of each model's example order")
-        first, theta, n = stack[0], start.theta.detach().clone(), problem.weights.shape[1]
-        self.stack, self.problem, self.recorder, self.theta = stack, problem, recorder, theta
-        self.size = min(first.batch_size, n)
+        n, device = problem.weights.shape[1], start.theta.device
+        self.size = min(stack[0].batch_size, n)
         self.batches = -(-n // self.size)
-        self.orders = Orders(start.orders, n, theta.device)
-        self.limits = torch.tensor([one.epochs for one in stack], device=theta.device)
-        self.tolerances = theta.new_tensor([one.gradient_norm or -1.0 for one in stack])
-        self.watches_norm = any(one.gradient_norm for one in stack)
-        self.most = max(1, self.batches * int(self.limits.max()))
-        stepper = first.optimizer.stepper([one.optimizer for one in stack], theta)
-        assert isinstance(stepper, FirstOrder)
-        rates = theta.new_tensor([[one.optimizer.learning_rate] for one in stack])
-        steps = self.limits * self.batches
-        self.stepper = stepper
-        self.rates: Rates = first.schedule.rates([one.schedule for one in stack], rates, steps)
-        self.waiting = Waiting([one.early_stopping for one in stack], theta)
-        self.resumable: dict[str, Stateful] = {}
-        if first.resumable:
-            self.resumable = {"optimizer": self.stepper, "schedule": self.rates}
-        if start.memory:
-            for name, part in self.resumable.items():
-                part.load(without(name, start.memory))
-        self.models = torch.arange(len(stack), device=theta.device)
-        self.active = torch.ones_like(self.models, dtype=torch.bool)
-        self.initial_loss = theta.new_zeros(len(stack))
-        self.ends = Ends(theta, self._memory())
-        self.step = 0
+        limits = torch.tensor([one.epochs for one in stack], device=device)
+        super().__init__(stack, problem, start, recorder, limits, self.batches)
+        self.stack = stack
+        self.most = max(1, self.batches * int(limits.max()))
+        self.orders = Orders(start.orders, n, device)
+        self.waiting = Waiting([one.early_stopping for one in stack], self.theta)
+        self.parts["waiting"] = self.waiting
         self.rows: Tensor | None = None
         # The epoch's mean loss, as far as the epoch has come.
-        self.loss = theta.new_zeros(len(stack))
+        self.loss = self.theta.new_zeros(len(stack))
 
     def run(self) -> Fit:
         """Trains until the last model stops."""
-        checkpoint = self.recorder.checkpoint
-        saved = checkpoint.load() if checkpoint is not None else None
-        if saved is not None:
-            self._load(saved)
+        self.taken_up()
         while True:
-            if checkpoint is not None and checkpoint.due():
-                checkpoint.save(self._state())
+            self.save_if_due()
             self._record()
             epoch, place = divmod(self.step, self.batches)
             if place == 0:
@@ -85,6 +61,7 @@ class Loop:
 
     def _take(self, rows: Tensor) -> None:
         here = self.problem.evaluate_rows(self.theta, rows)
+        assert isinstance(self.stepper, FirstOrder)
         self.theta = self.stepper.move(self.theta, here.gradient, self.rates.current)
         if not self.rates.follows_loss:
             self.rates.update(here.data_loss)
@@ -109,29 +86,21 @@ class Loop:
         leaving = (stopped & self.active).nonzero().squeeze(1)
         if len(leaving):
             theta = self.theta[leaving]
-            memory = {name: value[leaving] for name, value in self._memory().items()}
+            memory = {name: value[leaving] for name, value in self.memory().items()}
             if here is None:
                 end = self.problem.select(leaving).evaluate(theta)
             else:
                 end = here.select(leaving)
             self.ends.note(self.models[leaving], self.step, theta, end, memory)
             self.active = self.active & ~stopped
-            self._compact()
+            self.compact()
         self.loss = torch.zeros_like(self.loss)
 
-    def _compact(self) -> None:
-        """Drops the models that are done once they are enough of the stack to be worth the copy."""
-        rows = self.active.nonzero().squeeze(1)
-        if 0 < len(rows) <= _COMPACT_BELOW * len(self.active):
-            self._keep(rows)
-
-    def _keep(self, rows: Tensor) -> None:
-        self.problem = self.problem.select(rows)
-        for part in (self.orders, self.stepper, self.rates, self.waiting):
-            part.select(rows)
-        self.theta, self.loss = self.theta[rows], self.loss[rows]
-        self.limits, self.tolerances = self.limits[rows], self.tolerances[rows]
-        self.models, self.active = self.models[rows], self.active[rows]
+    def keep(self, rows: Tensor) -> None:
+        """Drops all other models."""
+        super().keep(rows)
+        self.orders.select(rows)
+        self.loss = self.loss[rows]
 
     def _record(self) -> None:
         trajectory = self.recorder.trajectory
@@ -143,39 +112,11 @@ class Loop:
         loss = self.problem.select(rows).evaluate(theta).data_loss
         trajectory.observe(self.step, theta, self.models[rows], loss)
 
-    def _memory(self) -> State:
-        """Returns what a later training may resume with."""
-        memory: State = {}
-        for name, part in self.resumable.items():
-            memory |= prefixed(name, part.state())
-        return memory
-
-    def _state(self) -> State:
+    def state(self) -> State:
         """Returns all that the rest of the training depends on."""
-        trajectory = self.recorder.trajectory
-        return {
-            "step": torch.tensor([self.step]),
-            "models": self.models,
-            "active": self.active,
-            "theta": self.theta,
-            "loss": self.loss,
-            "initial_loss": self.initial_loss,
-            **prefixed("optimizer", self.stepper.state()),
-            **prefixed("schedule", self.rates.state()),
-            **prefixed("waiting", self.waiting.state()),
-            **prefixed("ends", self.ends.state()),
-            **prefixed("trajectory", {} if trajectory is None else trajectory.state()),
-        }
+        return {**super().state(), "loss": self.loss}
 
-    def _load(self, state: State) -> None:
+    def load(self, state: State) -> None:
         """Takes over a state."""
-        self._keep(state["models"])
-        self.step = int(state["step"])
-        self.active, self.theta = state["active"], state["theta"]
-        self.loss, self.initial_loss = state["loss"], state["initial_loss"]
-        self.stepper.load(without("optimizer", state))
-        self.rates.load(without("schedule", state))
-        self.waiting.load(without("waiting", state))
-        self.ends.load(without("ends", state))
-        if self.recorder.trajectory is not None:
-            self.recorder.trajectory.load(without("trajectory", state))
+        super().load(state)
+        self.loss = state["loss"]

@@ -1,0 +1,143 @@
+"""A stack in training by an optimizer and a schedule: what the loops share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fragility.numerics.stack import StackProblem
+from fragility.training._ends import Ends, Stateful, prefixed, without
+from fragility.training.base import Recorder, Start, State
+from fragility.training.optimizers import Optimizer, Stepper
+from fragility.training.schedules import Rates, Schedule
+
+_COMPACT_BELOW = 0.75
+
+
+class Stepwise(Protocol):
+    """A training that takes steps of an optimizer."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How parameters move."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the learning rate changes."""
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """Norm of the gradient at which a model stops."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a later training can go on with what optimizer and schedule remember."""
+
+
+class Running:
+    """The models still in the stack, and the ends of those that left it.
+
+    `limits` (K,) are the most units that each model takes, of so many `steps_a_unit`. Every part in
+    `parts` is kept in checkpoints and follows the stack as models leave it.
+    """
+
+    def __init__(
+        self,
+        stack: Sequence[Stepwise],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        limits: Tensor,
+        steps_a_unit: int = 1,
+    ) -> None:
+        first, theta = stack[0], start.theta.detach().clone()
+        self.problem, self.recorder, self.theta, self.limits = problem, recorder, theta, limits
+        rates = theta.new_tensor([[one.optimizer.learning_rate] for one in stack])
+        self.stepper: Stepper = first.optimizer.stepper([one.optimizer for one in stack], theta)
+        self.rates: Rates = first.schedule.rates(
+            [one.schedule for one in stack], rates, limits * steps_a_unit
+        )
+        self.parts: dict[str, Stateful] = {"optimizer": self.stepper, "schedule": self.rates}
+        self.resumable = dict(self.parts) if first.resumable else {}
+        if start.memory:
+            for name, part in self.resumable.items():
+                part.load(without(name, start.memory))
+        self.tolerances = theta.new_tensor([one.gradient_norm or -1.0 for one in stack])
+        self.watches_norm = any(one.gradient_norm for one in stack)
+        self.models = torch.arange(len(stack), device=theta.device)
+        self.active = torch.ones_like(self.models, dtype=torch.bool)
+        self.initial_loss = theta.new_zeros(len(stack))
+        self.ends = Ends(theta, self.memory())
+        self.step = 0
+
+    def taken_up(self) -> bool:
+        """Goes on from what an interrupted run left; returns whether there was anything."""
+        checkpoint = self.recorder.checkpoint
+        saved = checkpoint.load() if checkpoint is not None else None
+        if saved is not None:
+            self.load(saved)
+        return saved is not None
+
+    def save_if_due(self) -> None:
+        """Keeps the state where somebody asks for it."""
+        checkpoint = self.recorder.checkpoint
+        if checkpoint is not None and checkpoint.due():
+            checkpoint.save(self.state())
+
+    def compact(self) -> Tensor | None:
+        """Drops the models that are done once they are enough of the stack to be worth the copy.
+
+        Returns the rows that are kept, or None for all.
+        """
+        rows = self.active.nonzero().squeeze(1)
+        if not 0 < len(rows) <= _COMPACT_BELOW * len(self.active):
+            return None
+        self.keep(rows)
+        return rows
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all other models."""
+        self.problem = self.problem.select(rows)
+        for part in self.parts.values():
+            part.select(rows)
+        self.theta = self.theta[rows]
+        self.limits, self.tolerances = self.limits[rows], self.tolerances[rows]
+        self.models, self.active = self.models[rows], self.active[rows]
+
+    def memory(self) -> State:
+        """Returns what a later training may resume with."""
+        memory: State = {}
+        for name, part in self.resumable.items():
+            memory |= prefixed(name, part.state())
+        return memory
+
+    def state(self) -> State:
+        """Returns all that the rest of the training depends on."""
+        state = {
+            "step": torch.tensor([self.step]),
+            "models": self.models,
+            "active": self.active,
+            "theta": self.theta,
+            "initial_loss": self.initial_loss,
+            **prefixed("ends", self.ends.state()),
+        }
+        for name, part in self.parts.items():
+            state |= prefixed(name, part.state())
+        if self.recorder.trajectory is not None:
+            state |= prefixed("trajectory", self.recorder.trajectory.state())
+        return state
+
+    def load(self, state: State) -> None:
+        """Takes over a state."""
+        self.keep(state["models"])
+        self.step = int(state["step"])
+        self.active, self.theta = state["active"], state["theta"]
+        self.initial_loss = state["initial_loss"]
+        self.ends.load(without("ends", state))
+        for name, part in self.parts.items():
+            part.load(without(name, state))
+        if self.recorder.trajectory is not None:
+            self.recorder.trajectory.load(without("trajectory", state))
