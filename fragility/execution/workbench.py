@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,14 +13,17 @@ from torch import Tensor
 
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
+from fragility.numerics.history import History
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Network
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
+from fragility.plan.compile import initialization_seed
 from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
 from fragility.procedures import Procedure
 from fragility.selectors import Candidates, Selector
 from fragility.store import Store
+from fragility.training.replay import history
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Workbench:
         """Returns the cell's base model, or that of another repeat, with its examples."""
         network = self.network(planned)
         tensors = self.examples(planned, planned.cell.training.torch_dtype)
-        return TrainedModel(
+        model = TrainedModel(
             network=network,
             loss=self.loss(planned),
             decay=planned.cell.regularization.decay(network.layout),
@@ -103,6 +107,14 @@ class Workbench:
             test_inputs=tensors.test_inputs,
             test_targets=tensors.test_targets,
         )
+        return replace(model, history=self._history(model, train_id or planned.train_id))
+
+    def _history(self, model: TrainedModel, train_id: str) -> History | None:
+        task = self.plan.tasks[train_id]
+        planned = self.cell(task)
+        seed = initialization_seed(planned.cell.seed, planned.cell.repeat)
+        start = partial(self.initial, planned, seed)
+        return history(planned.cell.training, model, start, task.order_seed or 0)
 
     def memory(self, planned: PlannedCell) -> dict[str, Tensor]:
         """Returns what the optimizer and schedule of the cell's base training remember."""

@@ -13,7 +13,8 @@ def on_features(model: TrainedModel, layout: Layout) -> TrainedModel:
     """Returns the same losses as functions of the same parameters, of a shorter network.
 
     The part of the network before the first of the parameters in `layout` is constant: its outputs
-    become the inputs. A network that has no such part stays as it is.
+    become the inputs. A network that has no such part stays as it is. The history of a training of
+    all parameters is none of theirs, and is left out.
     """
     parts = model.network.split(layout)
     if parts is None:
@@ -26,4 +27,5 @@ def on_features(model: TrainedModel, layout: Layout) -> TrainedModel:
         decay={name: model.decay[name] for name in suffix.layout.names},
         inputs=features_of(prefix, model.parameters, model.inputs),
         test_inputs=features_of(prefix, model.parameters, model.test_inputs),
+        history=None,
     )

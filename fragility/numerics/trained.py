@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fragility.numerics.history import History
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
 
@@ -22,7 +23,8 @@ class TrainedModel:
     """A point theta of J(theta) = (1/n) sum_i l(z_i, theta) + sum_p (s_p/2) theta_p^2.
 
     `decay` holds the strength s of each parameter. Inputs are (n, ...), targets as the loss takes
-    them; training and test examples are complete.
+    them; training and test examples are complete. `history` is the training of all parameters that
+    led here, where it can be followed.
     """
 
     network: Network
@@ -33,6 +35,7 @@ class TrainedModel:
     targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
+    history: History | None = None
 
     @property
     def n(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Annotated, Literal, Self
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from fragility.method import JSON
+from fragility.numerics.history import Adjoint
 from fragility.training.optimizers.base import FirstOrder, Optimizer
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -73,13 +75,43 @@ class _Moments(FirstOrder):
         self.count = self.count + 1
         self.first = torch.lerp(gradient, self.first, self.beta1.to(gradient))
         self.second = torch.lerp(gradient.square(), self.second, self.beta2.to(gradient))
-        second = self.second
         if self.largest is not None:
-            second = self.largest = torch.maximum(self.largest, second)
-        correction1 = (1 - self.beta1**self.count).to(theta)
-        correction2 = (1 - self.beta2**self.count).sqrt().to(theta)
-        denominator = second.sqrt() / correction2 + self.epsilon
+            self.largest = torch.maximum(self.largest, self.second)
+        correction1, correction2 = self._corrections(theta)
+        denominator = self._divisor().sqrt() / correction2 + self.epsilon
         return theta - rates / correction1 * self.first / denominator
+
+    def pull(
+        self, theta: Tensor, gradient: Tensor, rates: Tensor, after: Adjoint
+    ) -> tuple[Adjoint, Tensor]:
+        moved = copy(self)
+        moved.move(theta, gradient, rates)
+        correction1, correction2 = moved._corrections(theta)
+        root = moved._divisor().sqrt()
+        denominator = root / correction2 + self.epsilon
+        along = -rates / correction1 / denominator * after.theta
+        # Where no gradient ever was, the root has no derivative, and the step does not need one.
+        bend = torch.where(root > 0, -moved.first / (2 * root * correction2 * denominator), 0)
+        divisor, largest = bend * along, {}
+        if self.largest is not None:
+            divisor = divisor + after.of("largest")
+            stays = self.largest >= moved.second
+            largest = {"largest": torch.where(stays, divisor, 0)}
+            divisor = torch.where(stays, 0, divisor)
+        first, second = after.of("first") + along, after.of("second") + divisor
+        beta1, beta2 = self.beta1.to(theta), self.beta2.to(theta)
+        slope = (1 - beta1) * first + 2 * (1 - beta2) * gradient * second
+        memory = {"first": beta1 * first, "second": beta2 * second, **largest}
+        return Adjoint(after.theta, memory), slope
+
+    def _divisor(self) -> Tensor:
+        """Returns the second moment that the step is divided by the root of."""
+        return self.second if self.largest is None else self.largest
+
+    def _corrections(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what undoes the moments' start at 0: of the first, and of the second's root."""
+        correction1 = (1 - self.beta1**self.count).to(theta)
+        return correction1, (1 - self.beta2**self.count).sqrt().to(theta)
 
     def state(self) -> dict[str, Tensor]:
         state = {"first": self.first, "second": self.second, "count": self.count}

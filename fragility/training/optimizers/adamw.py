@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from fragility.numerics.history import Adjoint
 from fragility.training.optimizers.adam import Adam
 from fragility.training.optimizers.base import FirstOrder
 
@@ -42,6 +44,12 @@ class _Decoupled(FirstOrder):
 
     def move(self, theta: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
         return self.moments.move(theta * (1 - rates * self.decay), gradient, rates)
+
+    def pull(
+        self, theta: Tensor, gradient: Tensor, rates: Tensor, after: Adjoint
+    ) -> tuple[Adjoint, Tensor]:
+        before, slope = self.moments.pull(theta, gradient, rates, after)
+        return replace(before, theta=before.theta * (1 - rates * self.decay)), slope
 
     def state(self) -> dict[str, Tensor]:
         return self.moments.state()

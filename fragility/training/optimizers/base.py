@@ -10,6 +10,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from fragility.method import JSON, Method, Room
+from fragility.numerics.history import Adjoint
 from fragility.numerics.stack import Evaluation, StackProblem
 
 
@@ -52,6 +53,23 @@ class FirstOrder(Stepper):
     @abstractmethod
     def move(self, theta: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
         """Returns the next parameters (K, P), given the gradient (K, P) at `theta`."""
+
+    @abstractmethod
+    def pull(
+        self, theta: Tensor, gradient: Tensor, rates: Tensor, after: Adjoint
+    ) -> tuple[Adjoint, Tensor]:
+        """Returns the transposed derivative of `move`, for one model; moves nothing.
+
+        Args:
+            theta: parameters before the step, shape (1, P).
+            gradient: the gradient there, shape (1, P).
+            rates: learning rate, shape (1, 1), a constant.
+            after: derivatives of T scalars in the parameters and the state after the step.
+
+        Returns:
+            Their derivatives in the parameters and the state before the step, the gradient held
+            fixed, and in the gradient, shape (T, P).
+        """
 
     def step(
         self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fragility.method import JSON
+from fragility.numerics.history import Adjoint
 from fragility.training.optimizers.base import FirstOrder, Optimizer, Stepper
 
 
@@ -45,6 +46,14 @@ class _Descent(FirstOrder):
         self.velocity = self.momentum * self.velocity + gradient
         ahead = gradient + self.momentum * self.velocity if self.nesterov else self.velocity
         return theta - rates * ahead
+
+    def pull(
+        self, theta: Tensor, gradient: Tensor, rates: Tensor, after: Adjoint
+    ) -> tuple[Adjoint, Tensor]:
+        ahead = -rates * after.theta
+        velocity = after.of("velocity") + (self.momentum * ahead if self.nesterov else ahead)
+        slope = velocity + ahead if self.nesterov else velocity
+        return Adjoint(after.theta, {"velocity": self.momentum * velocity}), slope
 
     def state(self) -> dict[str, Tensor]:
         return {"velocity": self.velocity}
