@@ -6,11 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
+
+from fragility.errors import UsageError
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
@@ -75,9 +77,13 @@ class Room(Generic[M]):
                     if self._is_method(value) and value.__module__ == loaded.__name__:
                         found[kind_of(value)] = value
         for entry in entry_points(group=f"fragility.{self.name}"):
-            value = entry.load()
-            if self._is_method(value):
-                found[kind_of(value)] = value
+            value = _loaded(entry)
+            if self._is_method(value) and found.setdefault(kind_of(value), value) is not value:
+                raise UsageError(
+                    f"the installed `{entry.value}` is a second `{kind_of(value)}` among the "
+                    f"{self.name}.",
+                    "Give its class another `kind`, or uninstall its package.",
+                )
         return dict(sorted(found.items()))
 
     def _is_method(self, value: object) -> bool:
@@ -95,6 +101,16 @@ class Room(Generic[M]):
             return handler.generate_schema(classes[0])
         union = Union[classes]  # type: ignore[valid-type]  # noqa: UP007
         return handler.generate_schema(Annotated[union, Field(discriminator="kind")])
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:
+        raise UsageError(
+            f"the installed `{entry.value}` cannot be imported: {type(error).__name__}: {error}.",
+            "Repair its package, or uninstall it.",
+        ) from error
 
 
 def kind_of(method: type[Method]) -> str:

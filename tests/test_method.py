@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from fragility import method
+from fragility.errors import UsageError
 from fragility.estimators import ESTIMATORS, Estimator
 from fragility.method import Method, Room, canonical, kind_of
 from fragility.metrics import METRICS
@@ -80,19 +81,14 @@ def test_a_third_partys_method_joins_the_room(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(method, "entry_points", entry_points)
     room: Room[Estimator] = Room("estimators", Estimator, "fragility.estimators")
     assert asked == []
-    assert list(room.methods) == ["exact", "theirs"]
+    assert list(room.methods) == sorted([*ESTIMATORS.methods, "theirs"])
     assert asked == ["fragility.estimators"]
 
     class Study(BaseModel):
         estimator: Annotated[Estimator, room]
 
     chosen = Study.model_validate({"estimator": {"kind": "theirs", "depth": 2}}).estimator
-    assert chosen.identity() == {
-        "revision": 1,
-        "parameters": "all",
-        "kind": "theirs",
-        "depth": 2,
-    }
+    assert chosen.identity() == {"revision": 1, "kind": "theirs", "depth": 2}
     with pytest.raises(ValidationError, match="theirs"):
         Study.model_validate({"estimator": {"kind": "other"}})
 
@@ -108,6 +104,32 @@ class Theirs(Estimator):
 
 
 NOT_A_METHOD = "something else"
+
+
+class Exact(Theirs):
+    """An estimator that takes another's name."""
+
+    kind: Literal["exact"] = "exact"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("tests.test_method:Exact", "`tests.test_method:Exact` is a second `exact` among the est"),
+        ("tests.no_such:Exact", "`tests.no_such:Exact` cannot be imported: ModuleNotFoundError"),
+        ("tests.test_method:Nothing", "cannot be imported: AttributeError: module 'tests.test_m"),
+    ],
+)
+def test_what_a_third_party_breaks_is_said_to_be_theirs(
+    value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entry_points(*, group: str) -> list[EntryPoint]:
+        return [EntryPoint("theirs", value, group)]
+
+    monkeypatch.setattr(method, "entry_points", entry_points)
+    with pytest.raises(UsageError) as error:
+        _ = Room("estimators", Estimator, "fragility.estimators").methods
+    assert message in str(error.value)
 
 
 def test_a_field_of_a_room_reads_the_class_that_its_kind_names() -> None:

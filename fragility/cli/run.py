@@ -67,6 +67,10 @@ def run(
     ] = False,
     executor: Annotated[Executor, typer.Option(help="What executes.")] = Executor.local,
     memory: MemoryOption = None,
+    allow_code: Annotated[
+        bool,
+        typer.Option("--allow-code", help="Import the `python:` classes that the study names."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, compute nothing.")
     ] = False,
@@ -90,6 +94,7 @@ def run(
         fail_fast=fail_fast,
         executor=executor.value,
         memory=memory_size(memory, STACK_BYTES),
+        allow_code=allow_code,
         command=shlex.join(["fragility", *sys.argv[1:]]),
     )
     if dry_run:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fragility.errors import MethodFailure
+from fragility.estimators import Estimate, Estimator
+from fragility.execution.executors import is_out_of_memory
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
+from fragility.numerics.trained import TrainedModel
 from fragility.plan.tasks import Batch
+
+_TRY = "`fragility.testing.check_estimator` says more."
 
 
 def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
@@ -24,8 +30,8 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
         shape = (len(chosen.points), planned.facts.n_train)
         models = [bench.trained(planned, train_id) for train_id in task.inputs]
         try:
-            result = planned.cell.estimators[str(task.estimator)].estimate_together(
-                models, test_points
+            result = _scored(
+                planned.cell.estimators[str(task.estimator)], models, test_points, shape
             )
         except MethodFailure as failure:
             outcome.fail(position, str(failure))
@@ -54,3 +60,40 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
         progress((position + 1) / len(batch.tasks))
     outcome.arrays = {"scores": np.stack(tables)}
     return outcome
+
+
+def _scored(
+    estimator: Estimator,
+    models: Sequence[TrainedModel],
+    test_points: Tensor,
+    shape: tuple[int, int],
+) -> Estimate:
+    """Returns the scores, of the expected shape.
+
+    Raises:
+        MethodFailure: there is no answer, or an estimator from elsewhere is wrong: that must not
+            fail the other estimators of the batch.
+    """
+    try:
+        result = estimator.estimate_together(models, test_points)
+    except Exception as error:
+        ours = type(estimator).__module__.startswith("fragility.")
+        if ours or isinstance(error, MethodFailure) or is_out_of_memory(error):
+            raise
+        raise MethodFailure(f"{type(error).__name__}: {error}", _TRY) from error
+    if complaint := _complaint(result, shape):
+        raise MethodFailure(f"`{estimator.kind}` returned {complaint}.", _TRY)
+    return result
+
+
+def _complaint(result: object, shape: tuple[int, int]) -> str | None:
+    """Returns what is wrong with what an estimator returned, or None."""
+    if not isinstance(result, Estimate) or not isinstance(result.scores, Tensor):
+        return "no Estimate with a tensor of scores"
+    if tuple(result.scores.shape) != shape:
+        found, expected = (" x ".join(map(str, one)) for one in (result.scores.shape, shape))
+        return f"scores of shape {found}, not {expected}: test points by training points"
+    if not bool(torch.isfinite(result.scores).all()):
+        return "scores that are not finite"
+    wrong = [name for name, values in result.by_test_point.items() if len(values) != shape[0]]
+    return f"`{wrong[0]}` for {len(result.by_test_point[wrong[0]])} test points" if wrong else None

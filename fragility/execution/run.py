@@ -15,6 +15,7 @@ from uuid import uuid4
 import torch
 
 from fragility.execution.calibrate import predict_seconds
+from fragility.execution.code import imported, with_code
 from fragility.execution.environment import pick_device, versions
 from fragility.execution.events import (
     BatchFinished,
@@ -54,6 +55,7 @@ class RunOptions:
     fail_fast: bool = False
     executor: str = "local"
     memory: int = STACK_BYTES
+    allow_code: bool = False
     command: str = ""
 
 
@@ -67,8 +69,9 @@ def run_study(
     """
     started = perf_counter()
     device = pick_device(options.device)
+    code = imported(loaded, allowed=options.allow_code)
     catalog = Catalog(loaded.path.parent)
-    plan = compile_study(loaded, catalog, options.memory)
+    plan = with_code(compile_study(loaded, catalog, options.memory), code)
     with Store.open(store_root, write=True) as store:
         wanted = wanted_tasks(plan, options, store.finished())
         bench = Workbench(plan, catalog, store, device)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-import torch
-
 from fragility.errors import FragilityError
 from fragility.execution.diagnose import diagnose
 from fragility.execution.estimate import estimate
-from fragility.execution.executors import OutOfMemoryError
+from fragility.execution.executors import OutOfMemoryError, is_out_of_memory
 from fragility.execution.measure import measure
 from fragility.execution.outcome import Outcome
 from fragility.execution.retrain import retrain
@@ -45,16 +43,10 @@ def work(
     except FragilityError as error:
         outcome = _failed(batch, str(error))
     except (RuntimeError, ArithmeticError, ValueError, MemoryError) as error:
-        if len(batch.tasks) > 1 and _is_out_of_memory(error):
+        if len(batch.tasks) > 1 and is_out_of_memory(error):
             raise OutOfMemoryError from error
         outcome = _failed(batch, f"{type(error).__name__}: {error}")
     return outcome, perf_counter() - started
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On the CPU torch has no class of its own for it.
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or "can't allocate memory" in str(error)
 
 
 def _failed(batch: Batch, message: str) -> Outcome:

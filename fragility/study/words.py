@@ -7,12 +7,19 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from fragility.study.shapes import Shape
 
-_ONE = {int: "whole number", float: "number", str: "text", bool: "true | false", NoneType: "null"}
-_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+_ONE: Mapping[Any, str] = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "true | false",
+    NoneType: "null",
+    JsonValue: "value",
+}
+_MANY = {int: "whole numbers", float: "numbers", str: "texts", JsonValue: "values"}
 
 
 def words(shape: Shape, many: bool = False) -> str:
@@ -31,7 +38,7 @@ def words(shape: Shape, many: bool = False) -> str:
         return f"list of {words(Shape.of(arguments[0]), many=True)}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"mapping with {', '.join(annotation.model_fields)}"
-    names: Mapping[Any, str] = {**_ONE, **_MANY} if many else _ONE
+    names = {**_ONE, **_MANY} if many else _ONE
     return f"{names.get(annotation, 'text')} {', '.join(_bounds(shape))}".rstrip()
 
 

@@ -141,7 +141,7 @@ def test_options_reach_the_run(pretend: Pretend, store: str) -> None:
             "--select",
             "kind:measure",
         ),
-        *("--exclude", "cell:mlp", "--only-failed", "--fail-fast"),
+        *("--exclude", "cell:mlp", "--only-failed", "--fail-fast", "--allow-code"),
     )
     ((loaded, root, options),) = started
     assert root == Path(store)
@@ -152,6 +152,7 @@ def test_options_reach_the_run(pretend: Pretend, store: str) -> None:
     assert options.exclude == ("cell:mlp",)
     assert options.only_failed
     assert options.fail_fast
+    assert options.allow_code
 
 
 @pytest.mark.parametrize("arguments", [("--device", "tpu"), ("--repeats", "0"), ("--dryrun",)])

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, JsonValue, PositiveInt
 
 from fragility.errors import UsageError
 from fragility.study.describe import describe, describe_room, room, room_names
@@ -73,6 +73,7 @@ class Inner(BaseModel):
         (tuple[Literal["a", "b"], ...], "list of a | b"),
         (Annotated[float, Field(ge=0, lt=1)], "number >= 0, < 1"),
         (dict[str, float], "mapping of numbers"),
+        (dict[str, JsonValue], "mapping of values"),
         (Inner | None, "mapping with a, b | null"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+import torch
+
 from fragility.execution.outcome import Outcome
 from fragility.plan.tasks import Batch
 
@@ -17,6 +19,13 @@ Raises OutOfMemoryError when a batch of several tasks does not fit.
 
 class OutOfMemoryError(Exception):
     """A batch of several tasks does not fit in memory; its parts may."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether an error says that memory was not enough."""
+    # On the CPU torch has no class of its own for it.
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "can't allocate memory" in str(error)
 
 
 class Executor(Protocol):

@@ -1,0 +1,110 @@
+"""An estimator whose class the study names; only a run imports it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import (
+    JsonValue,
+    PositiveInt,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from torch import Tensor
+
+from fragility.code import Code, find
+from fragility.errors import MethodFailure, UsageError
+from fragility.estimators.base import Estimate, Estimator
+from fragility.method import JSON
+from fragility.numerics.network import ParameterSet
+from fragility.numerics.trained import TrainedModel
+
+T = TypeVar("T")
+_PARAMETERS: TypeAdapter[ParameterSet | None] = TypeAdapter(ParameterSet)
+_ENSEMBLE: TypeAdapter[int] = TypeAdapter(PositiveInt)
+
+
+class Python(Estimator):
+    """An estimator of yours, from a file beside the study or from an installed module.
+
+    The file is read and hashed when the study is loaded, so that an edit computes anew, and it is
+    imported by `fragility run --allow-code` alone. Of a module the source file and the version of
+    its package are hashed; what the code imports from elsewhere is not.
+
+    Valid when: the class's own documentation says.
+    Cost: the class's own.
+    Reference: the class's own.
+    """
+
+    kind: Literal["python"] = "python"
+    python: str
+    """The class: `file.py:Name`, with a path below the study's folder, or `package.module:Name`."""
+    settings: Mapping[str, JsonValue] = {}
+    """Fields of the class; checked when a run has imported it."""
+    _code: Code = PrivateAttr()
+
+    @field_validator("python")
+    @classmethod
+    def _is_there(cls, reference: str, info: ValidationInfo) -> str:
+        try:
+            find(reference, _directory(info.context))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return reference
+
+    def model_post_init(self, context: Any) -> None:
+        """Keeps the code as it is when the study is loaded."""
+        self._code = find(self.python, _directory(context))
+
+    @property
+    def code(self) -> Code:
+        """The class's source, as it was when the study was loaded."""
+        return self._code
+
+    @property
+    def scored(self) -> ParameterSet | None:
+        """The `parameters` among the settings; None where they say nothing."""
+        return self._setting("parameters", _PARAMETERS, None)
+
+    @property
+    def models(self) -> int:
+        """The `ensemble` among the settings, 1 where they say nothing."""
+        return self._setting("ensemble", _ENSEMBLE, 1)
+
+    def _setting(self, name: str, adapter: TypeAdapter[T], default: T) -> T:
+        # What the class says of a wrong value is told when it is imported.
+        try:
+            return adapter.validate_json(json.dumps(self.settings[name]), strict=True)
+        except (KeyError, ValidationError):
+            return default
+
+    def identity(self) -> dict[str, JSON]:
+        """Returns the fields with the hash of the code."""
+        return {**super().identity(), "code": self.code.digest}
+
+    def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
+        """Raises MethodFailure: a run puts the class itself in this one's place."""
+        raise MethodFailure(
+            f"`{self.python}` is not imported.", "Use `fragility run --allow-code`."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Python) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        # Text, because settings are not hashable, and `1` and `true` must stay apart.
+        return (self.python, json.dumps(self.settings, sort_keys=True), self.code.digest)
+
+
+def _directory(context: Mapping[str, Path] | None) -> Path:
+    return context["study_dir"] if context else Path()
