@@ -31,9 +31,9 @@ class DataInf(GradientEstimator):
     damping plus the penalty's diagonal, and layers count as unrelated. The score is the sum over
     layers of (1/n) grad f_t^T (that mean) grad l_i.
 
-    Valid when: the damping is large against the gradients' squares, or layers are small: the bound
-        of the swap's error grows with the square of their size. Where gradients vanish, at a good
-        fit, its order is that of `grad_dot` in each layer.
+    Valid when: the damping is large against the gradients' squares, where the order is that of
+        `grad_dot` in each layer, or layers are small: the bound of the swap's error grows with the
+        square of their size.
     Cost: three passes with a gradient of every example, two where `damping` is a number.
     Reference: Kwon et al. 2023, equation 5; there L = 0.1 times the layer's mean squared gradient.
     """
