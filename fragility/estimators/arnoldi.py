@@ -28,12 +28,12 @@ class Arnoldi(Influence):
 
     The score is (1/n) (V grad f_t)^T (Lambda + damping I)^-1 (V grad l_i) with the `rank` Ritz
     pairs of largest magnitude, values Lambda and rows of V, in a Krylov space of the curvature
-    whose basis is kept orthogonal. What gradients have outside of that span counts as nothing, not as flat: scores
-    come out too small wherever low curvature matters. How much of each test gradient lies inside is
-    stored as `gradient_share_inside`, a share of its squared norm, and the true residual beside it
-    (unless `clip` or `absolute` changed a kept eigenvalue: the system solved is then another one).
-    With `rank` of all parameters the scores are those of `exact`. `error` refuses when any Ritz
-    value is negative, kept or not.
+    whose basis is kept orthogonal. What gradients have outside of that span counts as nothing, not
+    as flat: scores come out too small wherever low curvature matters. How much of each test
+    gradient lies inside is stored as `gradient_share_inside`, a share of its squared norm, and the
+    true residual beside it (unless `clip` or `absolute` changed a kept eigenvalue: the system
+    solved is then another one). With `rank` of all parameters the scores are those of `exact`.
+    `error` refuses when any Ritz value is negative, kept or not.
 
     Valid when: the model is at a minimum, and the dominant eigenvectors carry what matters of the
         gradients.

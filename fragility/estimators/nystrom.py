@@ -33,9 +33,9 @@ class Nystrom(Influence):
     C must have no negative eigenvalue. Where the sketch shows one, as it does for the Hessian of a
     deep network even at a minimum of the penalized objective, C with the penalty is sketched
     instead, and D holds the damping alone; where that is indefinite too there is no answer, under
-    `keep` as under `error`. A sketch of low rank can miss negative eigenvalues. `clip` and `absolute` are refused, because
-    eigenvalues of the core near 0, between negative and positive ones, would make the approximation
-    unbounded.
+    `keep` as under `error`. A sketch of low rank can miss negative eigenvalues. `clip` and
+    `absolute` are refused, because eigenvalues of the core near 0, between negative and positive
+    ones, would make the approximation unbounded.
 
     Valid when: the model is at a minimum and C is positive semidefinite: `gauss_newton`,
         `empirical_fisher`, or the Hessian of a linear model; and the eigenvalues beyond `rank` are
