@@ -6,7 +6,7 @@ from fragility.errors import MethodFailure
 from fragility.numerics.history import History
 from fragility.numerics.trained import TrainedModel
 
-FURTHEST = 1e-3
+FURTHEST = 1e-2
 """Largest distance of the replayed end from the model, over the distance that training moved it."""
 
 

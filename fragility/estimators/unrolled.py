@@ -36,8 +36,8 @@ class Unrolled(ModelEstimator):
         that moves a ReLU's kink or the step at which a learning rate falls acts by a jump; so does
         one that turns the sign of a gradient's coordinate in the first steps of adam, which are as
         long as the learning rate however small the gradient: a larger `epsilon` smooths them.
-        Training is taken once more in its own precision, and must end where the model is;
-        derivatives are in float64.
+        Training is taken once more in its own precision, and must end within 1 % of its length from
+        the model; derivatives are in float64.
     Cost: two trainings, and for each step and test point a product with the Hessian of the batch,
         about two gradients. Memory for S steps: about 7 sqrt(S) times the parameters, and 16 times
         for each test point, of which as many go together as fit 128 MiB; each further block of

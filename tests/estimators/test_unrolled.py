@@ -110,7 +110,7 @@ def test_what_was_trained_another_way_is_refused() -> None:
 
 def test_a_training_that_ends_elsewhere_is_refused() -> None:
     model = Run(TANH, full_batch("adam")).model
-    moved = with_parameters(model, model.vector(model.network.layout) * 1.01)
+    moved = with_parameters(model, model.vector(model.network.layout) * 1.1)
     with pytest.raises(MethodFailure, match=r"ends 0\.\d+ from the model"):
         Unrolled().estimate(moved, TEST)
 

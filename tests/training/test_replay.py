@@ -10,6 +10,7 @@ import torch
 from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
 from fragility.numerics.history import Adjoint, History
+from fragility.numerics.reduction import on_features
 from fragility.numerics.trained import TrainedModel
 from fragility.training import Recorder, State, Training
 from fragility.training.newton import Newton
@@ -151,6 +152,12 @@ def test_only_first_order_training_can_be_followed() -> None:
     model = Run(Linear(), full_batch("sgd", 1)).model
     for training in (full_batch("lbfgs"), Newton()):
         assert history(training, model, lambda: model.parameters, ORDER) is None
+
+
+def test_the_features_of_a_frozen_prefix_have_no_history() -> None:
+    model = Run(NET, full_batch("sgd", 3)).model
+    assert model.to(torch.float32).history is model.history is not None
+    assert on_features(model, model.network.select("last_layer")).history is None
 
 
 def stepper_of(name: str, size: int) -> FirstOrder:
