@@ -63,6 +63,7 @@ def _facts(run: dict[str, object]) -> list[tuple[str, object]]:
         ("took", _time(run["seconds"])),
         ("memory", text.size(memory) if isinstance(memory, int) else None),
         ("device", f"{run['device']}, {run['threads']} threads"),
+        ("gradients", run["compilation"]),
         ("seed", run["seed"]),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]

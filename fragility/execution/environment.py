@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import torch
 
 from fragility.errors import UsageError
+from fragility.numerics.compilation import COMPILED
 
 _PACKAGES = ("fragility", "torch", "numpy", "scipy", "scikit-learn", "duckdb")
 
@@ -28,3 +31,15 @@ def pick_device(name: str) -> torch.device:
 def versions() -> dict[str, str]:
     """Returns the versions that a run's numbers depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def compilation(stacks: Sequence[str]) -> str | None:
+    """Returns in one line how the gradients of a run's stacks were computed; see `Fit`."""
+    if not stacks:
+        return None
+    others = [how for how in stacks if how != COMPILED]
+    reasons = [how for how, _ in Counter(others).most_common()]
+    if len(others) == len(stacks):
+        return "; ".join(reasons)
+    used = f"{COMPILED}: used for {len(stacks) - len(others)} of {len(stacks)} stacks"
+    return "; ".join([used, *reasons])

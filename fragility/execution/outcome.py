@@ -25,6 +25,8 @@ class Outcome:
     rows: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     arrays: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     models: dict[str, Mapping[str, NDArray[np.generic]]] = field(default_factory=dict)
+    gradients: str | None = None
+    """How the gradients of the batch's stack were computed; see `Fit`."""
 
     def fail(self, position: int, message: str) -> None:
         """Marks a task as failed, with the reason."""

@@ -16,7 +16,7 @@ import torch
 
 from fragility.execution.calibrate import predict_seconds
 from fragility.execution.code import imported, with_code
-from fragility.execution.environment import pick_device, versions
+from fragility.execution.environment import compilation, pick_device, versions
 from fragility.execution.events import (
     BatchFinished,
     BatchProgress,
@@ -121,6 +121,7 @@ class _Driver:
         self.predicted = predict_seconds(bench, plan.left(wanted - self.done))
         self.failures: list[Failure] = []
         self.skips: dict[str, str] = {}
+        self.gradients: list[str] = []
         now = datetime.now(UTC)
         self.run_id = f"{now:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
 
@@ -191,6 +192,8 @@ class _Driver:
 
     def _commit(self, outcome: Outcome, seconds: float) -> None:
         batch = outcome.batch
+        if outcome.gradients is not None:
+            self.gradients.append(outcome.gradients)
         for task_id, parameters in outcome.models.items():
             self.store.write_model(task_id, parameters)
         self.store.commit(outcome.record(seconds))
@@ -259,6 +262,7 @@ class _Driver:
                 failed=summary.failed,
                 skipped=summary.skipped,
                 peak_memory=summary.peak_memory,
+                compilation=compilation(self.gradients),
                 skips=self.skips,
             )
         )

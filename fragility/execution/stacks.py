@@ -95,6 +95,7 @@ def record_training(
     test_losses, test_outputs = evaluate(
         network, loss, parameters, tensors.test_inputs, tensors.test_targets
     )
+    outcome.gradients = fit.gradients
     outcome.add(
         "training_facts",
         position,

@@ -23,20 +23,24 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from fragility.numerics.fused_forward import is_chain
 from fragility.numerics.losses import Loss
-from fragility.numerics.network import Layout, Network, activations
+from fragility.numerics.network import Layout, Network
 from fragility.numerics.stack import Compiled, Gradient, StackProblem, differentiated
 
 COMPILED = "torch.compile"
 """How the gradients of a compiled stack are said to be computed."""
 
-WORK = 3e10
-"""Activations of all models and gradients from which compiling pays; see `benchmarks`."""
+WORK = 5e10
+"""Activations of all models and gradients from which compiling pays.
 
-_Kind = tuple[torch.Size, torch.dtype]
+Compiled, one takes about half a nanosecond less (benchmarks/torch_compile.py): 25 seconds in all.
+The first compilation of a process takes up to 20, further ones up to 10.
+"""
+
+Kind = tuple[torch.Size, torch.dtype]
 
 
 def compiled(
-    problem: StackProblem, gradients: int, rows: Tensor | None = None
+    problem: StackProblem, gradients: int, batch: int | None = None
 ) -> tuple[StackProblem, str]:
     """Returns the problem, with compiled gradients where they pay, and how they are computed.
 
@@ -44,41 +48,36 @@ def compiled(
 
     Args:
         problem: the objectives of the whole stack.
-        gradients: how many are to be computed, of all models together; 0 if nobody knows.
-        rows: positions of a minibatch's examples, as in `evaluate_rows`; None for all examples.
+        gradients: how many are computed at least, of all models together.
+        batch: examples of a gradient on minibatches; None: all examples.
     """
-    examples = problem.weights.shape[1] if rows is None else rows.shape[-1]
-    reason = _reason_against(problem, gradients * examples)
+    examples = batch or problem.weights.shape[1]
+    reason = eager_because(problem, gradients, examples)
     if reason is not None:
         return problem, f"eager: {reason}"
     blocks = -(-problem.models // problem.block(examples))
-    block = slice(0, -(-problem.models // blocks))
-    part = problem.select(block)
-    if rows is not None:
-        part = part.batch(rows if rows.dim() == 1 else rows[block])
-    theta = part.weights.shape[0], part.layout.size
-    kinds = [(torch.Size(theta), part.weights.dtype)]
-    kinds += [(value.shape, value.dtype) for value in (part.weights, part.inputs, part.targets)]
+    models = -(-problem.models // blocks)
+    dtype, layout = problem.weights.dtype, problem.layout
+    kinds = [(torch.Size([models, size]), dtype) for size in (layout.size, examples)]
+    for value in (problem.inputs, problem.targets):
+        kinds.append((torch.Size([examples, *value.shape[1:]]), value.dtype))
     try:
-        function = _function(
-            part.network, part.loss, part.layout, part.own_inputs, torch.get_num_threads(), *kinds
-        )
-    except Exception as error:  # noqa: BLE001 - whatever it is, the eager way works
+        threads = torch.get_num_threads()
+        gradient = _compiled(problem.network, problem.loss, layout, threads, *kinds)
+    except Exception as error:
         return problem, f"eager: torch.compile failed ({type(error).__name__})"
-    made = Compiled(part.models, examples, part.own_inputs, function)
-    return replace(problem, compiled=made), COMPILED
+    return replace(problem, compiled=Compiled(models, examples, gradient)), COMPILED
 
 
-def _reason_against(problem: StackProblem, examples: int) -> str | None:
-    """Returns why a stack is not compiled that goes through so many examples, all told."""
+def eager_because(problem: StackProblem, gradients: int, examples: int) -> str | None:
+    """Returns why a stack is not compiled, or None where it is tried."""
     if problem.weights.device.type != "cpu":
-        return "only computations on the CPU are compiled"
-    inputs, own = problem.inputs, problem.own_inputs
-    if problem.frozen or not is_chain(problem.network.module, inputs.dim() - own):
-        return "only chains of affine layers are compiled"
-    numbers = activations(problem.network, tuple(inputs.shape[2 if own else 1 :]))
-    if examples * numbers < WORK:
-        return "torch.compile does not pay for stacks of this size (benchmarks/torch_compile.py)"
+        return "torch.compile is used on the CPU only"
+    chain = is_chain(problem.network.module, problem.inputs.dim())
+    if problem.frozen or problem.own_inputs or not chain:
+        return "torch.compile is used for chains of layers on shared inputs only"
+    if gradients * examples * problem.activations < WORK:
+        return "torch.compile does not pay here (benchmarks/torch_compile.py)"
     return None if compiler() else "no C++ compiler"
 
 
@@ -89,14 +88,15 @@ def compiler() -> str | None:
 
 
 @lru_cache(maxsize=16)
-def _function(
-    network: Network, loss: Loss, layout: Layout, own_inputs: bool, threads: int, *kinds: _Kind
-) -> Gradient:
-    """Returns `differentiated` of a shape, compiled for a number of threads."""
+def _compiled(network: Network, loss: Loss, layout: Layout, threads: int, *kinds: Kind) -> Gradient:
+    """Returns the gradient for theta, weights, inputs and targets of these kinds, compiled.
+
+    `threads` are those it is compiled for.
+    """
     theta, *data = (torch.zeros(shape, dtype=dtype) for shape, dtype in kinds)
     weights, inputs, targets = data
     decay = theta.new_zeros(len(theta), 1)
-    part = StackProblem(network, loss, layout, {}, inputs, targets, weights, decay, own_inputs)
+    part = StackProblem(network, loss, layout, {}, inputs, targets, weights, decay)
 
     def of(theta: Tensor, weights: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         return differentiated(replace(part, weights=weights, inputs=inputs, targets=targets), theta)
@@ -104,7 +104,9 @@ def _function(
     with _silence():
         # As operations of tensors: what lies between them in Python is none of the compiler's.
         operations = make_fx(of)(theta, *data)
-        function = torch.compile(operations, fullgraph=True, dynamic=False)
+        # One thread: no pool of processes stays behind.
+        options: dict[str, str | int | bool] = {"compile_threads": 1}
+        function = torch.compile(operations, fullgraph=True, dynamic=False, options=options)
 
         def gradient(*tensors: Tensor) -> tuple[Tensor, Tensor]:
             with torch.no_grad():

@@ -7,7 +7,7 @@ stack of their gradients, so one backward pass serves all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,12 +48,16 @@ Gradient = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled gradient of stacks of one shape; see `fragility.numerics.compilation`."""
+    """A compiled gradient for so many models and examples; see `numerics.compilation`."""
 
     models: int
     examples: int
-    own_inputs: bool
     gradient: Gradient
+
+    def fits(self, problem: StackProblem) -> bool:
+        """Whether a stack has such parts."""
+        enough = problem.models >= self.models
+        return enough and not problem.own_inputs and problem.weights.shape[1] == self.examples
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class StackProblem:
     `weights` (K, n) already hold the factor of the mean: 1/n for an example that counts, 0 for one
     that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
     `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
-    each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled` is
-    used for the parts of the stack that have its shape.
+    each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled`
+    serves the parts of the stack that have its shape, where all models share their inputs.
     """
 
     network: Network
@@ -93,7 +97,16 @@ class StackProblem:
 
         The stack is taken in blocks whose activations stay in the processor's cache.
         """
-        return self._in_blocks(theta, self.weights.shape[1], self.own_inputs, self.select)
+        made = self.compiled
+        if made is not None and made.fits(self):
+            return _joined(self._exact_parts(made, theta))
+        size = self.block(self.weights.shape[1])
+        if size >= self.models:
+            return self._evaluate(theta)
+        return _joined(
+            self.select(slice(start, start + size))._evaluate(theta[start : start + size])
+            for start in range(0, self.models, size)
+        )
 
     def evaluate_rows(self, theta: Tensor, rows: Tensor) -> Evaluation:
         """Returns the estimate of `evaluate` from a minibatch; the penalty is that of the whole.
@@ -107,29 +120,15 @@ class StackProblem:
                 (K, b) for a batch of each. Each model's own are gathered block by block.
         """
         if rows.dim() == 1:
-            return self.batch(rows).evaluate(theta)
-        return self._in_blocks(
-            theta, rows.shape[1], True, lambda block: self.select(block).batch(rows[block])
+            return self._batch(rows).evaluate(theta)
+        n, b = self.weights.shape[1], rows.shape[1]
+        size = max(1, self.block(n) * n // b)
+        blocks = (slice(start, start + size) for start in range(0, self.models, size))
+        return _joined(
+            self.select(block)._batch(rows[block])._evaluate(theta[block]) for block in blocks
         )
 
-    def _in_blocks(
-        self, theta: Tensor, examples: int, own_inputs: bool, part: Callable[[slice], StackProblem]
-    ) -> Evaluation:
-        """Joins the evaluations of parts of the stack; a part has so many examples."""
-        size, last = self.block(examples), self.models
-        if (made := self.compiled) and (made.examples, made.own_inputs) == (examples, own_inputs):
-            # What is compiled takes blocks of one size: the last begins within the one before.
-            size, last = min(made.models, self.models), self.models - made.models
-        found = []
-        for start in range(0, self.models, size):
-            first = max(0, min(start, last))
-            block = slice(first, first + size)
-            here = part(block)._evaluate(theta[block])
-            found.append(here if first == start else here.select(slice(start - first, None)))
-        return _joined(found)
-
-    def batch(self, rows: Tensor) -> StackProblem:
-        """Returns the problem whose objective is that of a minibatch; see `evaluate_rows`."""
+    def _batch(self, rows: Tensor) -> StackProblem:
         own_rows = rows.dim() == 2
         if self.own_inputs and own_rows:
             models = torch.arange(self.models, device=rows.device).unsqueeze(1)
@@ -145,26 +144,34 @@ class StackProblem:
             own_inputs=self.own_inputs or own_rows,
         )
 
+    @property
+    def activations(self) -> int:
+        """How many numbers the forward pass of one example computes."""
+        return activations(self.network, tuple(self.inputs.shape[2 if self.own_inputs else 1 :]))
+
     def block(self, examples: int) -> int:
-        """Returns how many models' activations of so many examples take `BLOCK_BYTES` together."""
-        example = tuple(self.inputs.shape[2 if self.own_inputs else 1 :])
-        numbers = self.weights.shape[1] * activations(self.network, example)
-        bytes_a_model = numbers * self.weights.element_size()
-        models = max(1, BLOCK_BYTES // bytes_a_model)
-        return max(1, models * self.weights.shape[1] // examples)
+        """Returns how many models' passes over so many examples fit `BLOCK_BYTES`, at least one."""
+        bytes_a_model = examples * self.activations * self.weights.element_size()
+        return max(1, BLOCK_BYTES // bytes_a_model)
+
+    def _exact_parts(self, made: Compiled, theta: Tensor) -> Iterator[Evaluation]:
+        """Yields the stack in parts of exactly the size that is compiled.
+
+        The last part begins within the one before, and what was evaluated twice is left out.
+        """
+        size = made.models
+        for start in range(0, self.models, size):
+            first = min(start, self.models - size)
+            part, here = self.select(slice(first, first + size)), theta[first : first + size]
+            data_loss, slope = made.gradient(here, part.weights, part.inputs, part.targets)
+            yield part._evaluation(here, data_loss, slope).select(slice(start - first, None))
 
     def _evaluate(self, theta: Tensor) -> Evaluation:
-        made = self.compiled
-        if made is not None and self._has_shape_of(made):
-            data_loss, slope = made.gradient(theta, self.weights, self.inputs, self.targets)
-        else:
-            data_loss, slope = differentiated(self, theta)
+        return self._evaluation(theta, *differentiated(self, theta))
+
+    def _evaluation(self, theta: Tensor, data_loss: Tensor, slope: Tensor) -> Evaluation:
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
         return Evaluation(data_loss + penalty, data_loss, slope + self.decay * theta)
-
-    def _has_shape_of(self, made: Compiled) -> bool:
-        shape = (*self.weights.shape, self.own_inputs)
-        return shape == (made.models, made.examples, made.own_inputs)
 
     def select(self, index: Tensor | slice) -> StackProblem:
         """Returns the problem of some of the models."""
@@ -178,17 +185,19 @@ class StackProblem:
 
 
 def differentiated(problem: StackProblem, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns weighted mean losses (K,) and their gradients (K, P), without penalty."""
+    """Returns weighted mean losses (K,) without penalty, and their gradients (K, P)."""
     point = theta.detach().requires_grad_()
     with torch.enable_grad():
-        outputs = problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs)
-        losses = problem.loss.per_example(outputs, problem.targets)
+        losses = problem.loss.per_example(
+            problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs), problem.targets
+        )
         data_loss = (problem.weights * losses).sum(dim=1)
         (gradient,) = torch.autograd.grad(data_loss.sum(), point)
     return data_loss.detach(), gradient
 
 
-def _joined(blocks: Sequence[Evaluation]) -> Evaluation:
+def _joined(parts: Iterable[Evaluation]) -> Evaluation:
+    blocks = list(parts)
     if len(blocks) == 1:
         return blocks[0]
     return Evaluation(

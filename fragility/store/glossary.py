@@ -20,6 +20,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "ci_high": (_REAL, "Upper end of the confidence interval of `value`."),
     "ci_low": (_REAL, "Lower end of the confidence interval of `value`."),
     "command": (_TEXT, "The command line that started the run."),
+    "compilation": (
+        _TEXT,
+        "Of how many stacks torch.compile computed the gradients, and why not of the others; null"
+        " when the run trained nothing.",
+    ),
     "converged": ("BOOLEAN", "Whether training ended by its stopping rule, not by its step limit."),
     "dataset": (_TEXT, "Label of the dataset in the study."),
     "detail": (_TEXT, "What the value refers to or how it came about; null if nothing is to say."),

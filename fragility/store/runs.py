@@ -55,6 +55,7 @@ class RunEnd:
     failed: int | None = None
     skipped: int | None = None
     peak_memory: int | None = None
+    compilation: str | None = None
     skips: Mapping[str, str] = field(default_factory=dict)
 
 

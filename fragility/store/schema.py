@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fragility.store.glossary import GLOSSARY
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise it when a table changes: older databases are then derived anew from the log."""
 
 
@@ -64,7 +64,8 @@ RUNS = table(
     "runs",
     "One row per execution of a plan.",
     "run_id study title plan_id command overrides study_text study_path started finished status"
-    " seconds ok cached failed skipped predicted_seconds peak_memory device threads versions seed",
+    " seconds ok cached failed skipped predicted_seconds peak_memory device threads compilation"
+    " versions seed",
     status=RUN_STATUS,
     seconds="Wall time of the run in seconds.",
     seed="Seed of the study.",

@@ -57,7 +57,7 @@ class Ends:
         for name in ("theta", "steps", "norm", "loss", "diverged"):
             setattr(self, name, state[name])
 
-    def fit(self, stack: Sequence[Training], initial_loss: Tensor) -> Fit:
+    def fit(self, stack: Sequence[Training], initial_loss: Tensor, gradients: str) -> Fit:
         """Returns the ends in the form that trainings return."""
         return Fit(
             theta=self.theta,
@@ -71,6 +71,7 @@ class Ends:
             ),
             diverged=self.diverged,
             memory=self.memory,
+            gradients=gradients,
         )
 
 

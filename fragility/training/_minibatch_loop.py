@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem
 from fragility.training._early_stopping import Waiting
 from fragility.training._orders import Orders
@@ -37,6 +38,9 @@ class Loop(Running):
         self.orders = Orders(start.orders, n, device)
         self.waiting = Waiting([one.early_stopping for one in stack], self.theta)
         self.parts["waiting"] = self.waiting
+        may_end_early = self.watches_norm or any(one.early_stopping for one in stack)
+        known = 0 if may_end_early or not self.orders.shared else int(limits.sum()) * self.batches
+        self.problem, self.gradients = compiled(problem, known, self.size)
         self.rows: Tensor | None = None
         # The epoch's mean loss, as far as the epoch has come.
         self.loss = self.theta.new_zeros(len(stack))
@@ -51,7 +55,7 @@ class Loop(Running):
             if place == 0:
                 self._stop(epoch)
                 if not bool(self.active.any()):
-                    return self.ends.fit(self.stack, self.initial_loss)
+                    return self.ends.fit(self.stack, self.initial_loss, self.gradients)
             if self.rows is None:
                 self.rows = self.orders.epoch(epoch)
             self._take(self.rows[..., place * self.size : (place + 1) * self.size])

@@ -22,6 +22,11 @@ class Orders:
     def __init__(self, seeds: Sequence[int], n: int, device: torch.device) -> None:
         self.seeds, self.n, self.device = list(seeds), n, device
 
+    @property
+    def shared(self) -> bool:
+        """Whether all models share an order."""
+        return len(set(self.seeds)) == 1
+
     def epoch(self, epoch: int) -> Tensor:
         """Returns the order of an epoch: (n,) where all models share it, else (K, n)."""
         drawn = {seed: permutation(seed, epoch, self.n) for seed in dict.fromkeys(self.seeds)}

@@ -44,6 +44,7 @@ class Fit:
     `final_loss` (K,) weighted mean losses without penalty; `converged` (K,) bool, None where no
     `gradient_norm` was asked for; `diverged` (K,): objective or gradient is not finite.
     `memory`: what a training that goes on may start with; empty where there is nothing to resume.
+    `gradients`: how they were computed, `torch.compile` or `eager: ` and why.
     """
 
     theta: Tensor
@@ -54,6 +55,7 @@ class Fit:
     converged: tuple[bool | None, ...]
     diverged: Tensor
     memory: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: str = "eager"
 
 
 class Checkpoint(Protocol):

@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 
 from fragility.method import JSON
+from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import Evaluation, StackProblem
 from fragility.training._ends import finite, prefixed, without
 from fragility.training._running import Running
@@ -66,6 +67,9 @@ class _Loop(Running):
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
+        may_end_early = self.watches_norm or self.stepper.stalled() is not None
+        known = 0 if may_end_early else int(limits.sum())
+        self.problem, self.gradients = compiled(problem, known)
 
     def run(self) -> Fit:
         """Trains until the last model stops."""
@@ -80,7 +84,7 @@ class _Loop(Running):
                 self._leave(stopped & self.active)
                 self.active = self.active & ~stopped
                 if not bool(self.active.any()):
-                    return self.ends.fit(self.stack, self.initial_loss)
+                    return self.ends.fit(self.stack, self.initial_loss, self.gradients)
                 kept = self.compact()
                 self.here = self.here if kept is None else self.here.select(kept)
             before, rates = self.here, self.rates.current

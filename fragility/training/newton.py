@@ -88,6 +88,7 @@ class Newton(Training):
             final_loss=found.final_loss,
             converged=tuple(found.converged.tolist()),
             diverged=~found.finite,
+            gradients="eager: Newton's method takes few",
         )
 
 

@@ -111,6 +111,7 @@ def run_row(**changes: Any) -> tuple[Any, ...]:
         "peak_memory": 912_000_000,
         "device": "cpu",
         "threads": 2,
+        "compilation": "eager: no C++ compiler",
         "versions": json.dumps({"fragility": "0.1.0", "torch": "2.15.0", "python": "3.11.9"}),
         "seed": 0,
     }
