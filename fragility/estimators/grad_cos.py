@@ -7,12 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fragility.estimators._gradients import (
-    GradientEstimator,
-    gradients_of_tests,
-    training_gradients,
-)
+from fragility.estimators._gradients import GradientEstimator, gradients_of_tests
 from fragility.estimators.base import Estimate
+from fragility.numerics.gradients import gradient_products
+from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 
 
@@ -24,7 +22,7 @@ class GradCos(GradientEstimator):
     It is 0 where one of the gradients is. As with `grad_dot`, positive: the example was helping.
 
     Valid when: only the order of the training examples of one test example is asked for.
-    Cost: a gradient of every example.
+    Cost: two gradients of every example.
     Reference: Charpiat et al. 2019; Hanawa et al. 2021, where it is called GC.
     """
 
@@ -33,12 +31,12 @@ class GradCos(GradientEstimator):
     def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
         """Returns the scores of all training points."""
         model, layout = self.followed(model)
-        directions = unit_rows(gradients_of_tests(model, layout, test_points))
-        blocks = training_gradients(model, layout, len(directions))
-        return Estimate(torch.cat([directions @ unit_rows(block).T for block in blocks], dim=1))
+        rhs = gradients_of_tests(model, layout, test_points)
+        squares = square_products(model, layout, torch.ones_like(rhs[:1]))
+        products = gradient_products(model, layout, rhs / divisors(rhs.norm(dim=1, keepdim=True)))
+        return Estimate(products / divisors(squares.sqrt()))
 
 
-def unit_rows(vectors: Tensor) -> Tensor:
-    """Returns each row over its length; a row of zeros as it is."""
-    lengths = vectors.norm(dim=1, keepdim=True)
-    return vectors / torch.where(lengths == 0, torch.ones_like(lengths), lengths)
+def divisors(lengths: Tensor) -> Tensor:
+    """Returns lengths to divide by: 1 in the place of 0."""
+    return torch.where(lengths == 0, torch.ones_like(lengths), lengths)

@@ -21,12 +21,14 @@ from fragility.numerics.chain import Chain, is_differentiable_chain
 from fragility.numerics.dense_chain import add_dense
 from fragility.numerics.fused_forward import is_chain
 from fragility.numerics.gradients import (
+    Scalars,
     block_rows,
     example_blocks,
     pass_rows,
     per_example_gradients,
 )
 from fragility.numerics.network import Layout, activations
+from fragility.numerics.squares import block_square_products
 from fragility.numerics.trained import TrainedModel
 
 Curvature = Literal["hessian", "gauss_newton", "empirical_fisher"]
@@ -93,27 +95,24 @@ class CurvatureMatrix:
         Of the Gauss-Newton matrix also where the curvature is the Hessian, whose trace can be
         negative: the unit of relative damping.
         """
-        scalars: list[Tensor] = []
+        ones = self.decay.new_ones(1, self.size)
+        total = 0.0
         for inputs, targets in self.model.train_blocks(block_rows(self.model, 2 * self.size)):
-            for gradients in self._factors(inputs, targets):
-                scalars.append(gradients.square().sum())
-        return float(torch.stack(scalars).sum()) / (self.model.n * self.size)
+            for scalars, along in self._factors(inputs, targets):
+                squares = block_square_products(
+                    self.model, self.layout, ones, inputs, along, scalars
+                )
+                total += float(squares.sum())
+        return total / (self.model.n * self.size)
 
-    def _factors(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
-        """Yields per-example gradients (n, P) whose second moments sum to the (block's) matrix."""
+    def _factors(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Scalars, Tensor]]:
+        """Yields scalars whose gradients' second moments sum to the (block's) matrix."""
         if self.kind == "empirical_fisher":
-            yield per_example_gradients(self.model, self.layout, inputs, targets)
+            yield self.model.loss.per_example, targets
             return
         outputs = self.model.network(self.model.parameters, inputs).detach()
-        roots = self.model.loss.curvature_roots(outputs)
-        for direction in roots.unbind(dim=2):
-            yield per_example_gradients(
-                self.model,
-                self.layout,
-                inputs,
-                direction,
-                lambda found, along: (found * along).sum(dim=1),
-            )
+        for direction in self.model.loss.curvature_roots(outputs).unbind(dim=2):
+            yield lambda found, along: (found * along).sum(dim=1), direction
 
     @cached_property
     def _is_dense_chain(self) -> bool:
