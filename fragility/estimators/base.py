@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from pydantic import PositiveInt
@@ -32,6 +33,9 @@ class Estimate:
 class Estimator(Method):
     """Turns a trained model into scores."""
 
+    package: ClassVar[str | None] = None
+    """Another package that computes the scores; the extra of that name installs it."""
+
     @property
     def scored(self) -> ParameterSet | None:
         """The parameters whose change is followed; None where scores are of no parameters."""
@@ -53,6 +57,28 @@ class Estimator(Method):
         Raises:
             MethodFailure: the estimator has no answer for this model.
         """
+
+    @property
+    def scores_groups(self) -> bool:
+        """Whether the score of a group is something else than the sum of its members' scores."""
+        return False
+
+    def estimate_groups(
+        self, models: Sequence[TrainedModel], test_points: Tensor, groups: Sequence[Tensor]
+    ) -> Estimate:
+        """Returns the scores (T, G) of groups of training points that are removed together.
+
+        Args:
+            models: as for `estimate_together`.
+            test_points: positions in the test set, shape (T,).
+            groups: positions in the training set of the members of each group.
+
+        Raises:
+            MethodFailure: the estimator has no answer for one of the models.
+        """
+        points = self.estimate_together(models, test_points)
+        sums = [points.scores[:, group].sum(dim=1) for group in groups]
+        return Estimate(torch.stack(sums, dim=1), points.diagnostics, points.by_test_point)
 
     def estimate_together(self, models: Sequence[TrainedModel], test_points: Tensor) -> Estimate:
         """Returns the scores made from several models of one setting, `models` of them.
@@ -89,6 +115,11 @@ class ModelEstimator(Estimator):
         first = estimates[0]
         scores = torch.stack([estimate.scores for estimate in estimates]).mean(dim=0)
         return Estimate(scores, first.diagnostics, first.by_test_point)
+
+
+def installation(package: str) -> str:
+    """Returns the command that installs a package which some estimators need."""
+    return f"pip install 'fragility[{package}]'"
 
 
 ESTIMATORS: Room[Estimator] = Room("estimators", Estimator, "fragility.estimators")

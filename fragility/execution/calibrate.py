@@ -106,7 +106,7 @@ def _fit(
 def _agreement_seconds(bench: Workbench, task: Task) -> float:
     planned = bench.cell(task)
     procedure = planned.cell.procedures[str(task.procedure)]
-    points = len(procedure.train_points.slots(planned.facts.n_train))
+    points = len(procedure.slots(planned.facts.n_train))
     tests = len(procedure.test_points.slots(planned.facts.n_test))
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(2, 1, points, generator=generator, dtype=torch.float64).numpy()

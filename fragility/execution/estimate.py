@@ -14,7 +14,7 @@ from fragility.execution.executors import is_out_of_memory
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
 from fragility.numerics.trained import TrainedModel
-from fragility.plan.tasks import Batch
+from fragility.plan.tasks import Batch, Task
 
 _TRY = "`fragility.testing.check_estimator` says more."
 
@@ -25,47 +25,57 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
     tables = []
     for position, task in enumerate(batch.tasks):
         planned = bench.cell(task)
-        chosen = bench.test_points(planned, planned.cell.procedures[str(task.procedure)])
-        test_points = torch.from_numpy(chosen.points).to(bench.device)
-        shape = (len(chosen.points), planned.facts.n_train)
-        models = [bench.trained(planned, train_id) for train_id in task.inputs]
+        tests, _ = bench.test_points(planned, planned.cell.procedures[str(task.procedure)])
+        test_points = torch.from_numpy(tests).to(bench.device)
+        groups = _groups(bench, task)
+        shape = (len(tests), planned.facts.n_train if groups is None else len(groups))
+        trainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "train"]
+        models = [bench.trained(planned, train_id) for train_id in trainings]
+        estimator = planned.cell.estimators[str(task.estimator)]
         try:
-            result = _scored(
-                planned.cell.estimators[str(task.estimator)], models, test_points, shape
-            )
+            result = _scored(estimator, models, test_points, groups, shape)
         except MethodFailure as failure:
             outcome.fail(position, str(failure))
             tables.append(np.full(shape, np.nan))
             continue
         scores = result.scores.double().cpu().numpy()
         tables.append(scores)
-        test, train = np.meshgrid(chosen.points, np.arange(shape[1]), indexing="ij")
-        outcome.add(
-            "score_facts",
-            position,
-            test_point=test.ravel(),
-            train_point=train.ravel(),
-            score=scores.ravel(),
-        )
+        if groups is None:
+            outcome.add(
+                "score_facts",
+                position,
+                test_point=np.repeat(tests, shape[1]),
+                train_point=np.tile(np.arange(shape[1]), len(tests)),
+                score=scores.ravel(),
+            )
         for name, value in result.diagnostics.items():
             outcome.add("diagnostic_facts", position, name=name, value=value, test_point=None)
         for name, values in result.by_test_point.items():
             outcome.add(
                 "diagnostic_facts",
                 position,
-                name=[name] * len(chosen.points),
+                name=[name] * len(tests),
                 value=values.double().cpu().numpy(),
-                test_point=chosen.points,
+                test_point=tests,
             )
         progress((position + 1) / len(batch.tasks))
     outcome.arrays = {"scores": np.stack(tables)}
     return outcome
 
 
+def _groups(bench: Workbench, task: Task) -> list[Tensor] | None:
+    """Returns the groups that a task scores, None where it scores single points."""
+    if not task.groups:
+        return None
+    members = bench.removed(task).members
+    return [torch.from_numpy(one).to(bench.device) for one in members]
+
+
 def _scored(
     estimator: Estimator,
     models: Sequence[TrainedModel],
     test_points: Tensor,
+    groups: Sequence[Tensor] | None,
     shape: tuple[int, int],
 ) -> Estimate:
     """Returns the scores, of the expected shape.
@@ -75,7 +85,10 @@ def _scored(
             fail the other estimators of the batch.
     """
     try:
-        result = estimator.estimate_together(models, test_points)
+        if groups is None:
+            result = estimator.estimate_together(models, test_points)
+        else:
+            result = estimator.estimate_groups(models, test_points, groups)
     except Exception as error:
         ours = type(estimator).__module__.startswith("fragility.")
         if ours or isinstance(error, MethodFailure) or is_out_of_memory(error):

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
+from fragility.identity import digest
 from fragility.metrics.agreement import measure as measure_agreement
 from fragility.plan.compile import bootstrap_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
@@ -18,13 +19,24 @@ from fragility.plan.tasks import Batch, PlannedCell, Task
 
 @dataclass(frozen=True)
 class Effects:
-    """Losses `before` (T,), `after` (R, S, T) without each removed point, `placebo` (R, T)."""
+    """Losses `before` (T,), `after` (R, S, T) without what each slot removes, `placebo` (R, T).
 
-    train_points: NDArray[np.int64]
+    `members` are the training points of each slot.
+    """
+
+    members: tuple[NDArray[np.int64], ...]
     test_points: NDArray[np.int64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     placebo: NDArray[np.float64]
+
+
+def group_id(members: NDArray[np.int64]) -> int:
+    """Returns what names a group in tables: 52 bits of the digest of its members, ascending.
+
+    A column with missing numbers is one of doubles, which hold no more digits.
+    """
+    return int(digest(sorted(members.tolist()))[:13], 16)
 
 
 def measure(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
@@ -43,23 +55,23 @@ def effects_of(bench: Workbench, task: Task) -> Effects:
     """Returns the effects that a measure task without estimator stands for."""
     planned = bench.cell(task)
     procedure = planned.cell.procedures[str(task.procedure)]
-    test_points = bench.test_points(planned, procedure).points
+    test_points, _ = bench.test_points(planned, procedure)
     before = bench.base_losses(planned)["test_loss"][test_points]
     retrainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "retrain"]
-    per_replicate = len(retrainings) // procedure.replicates
     after = np.stack([bench.store.arrays(i, "test_loss")["test_loss"] for i in retrainings])
-    after = after[:, test_points].reshape(procedure.replicates, per_replicate, -1)
-    removed = [
-        int(bench.store.arrays(i, "removed")["removed"]) for i in retrainings[1:per_replicate]
-    ]
+    after = after[:, test_points].reshape(procedure.replicates, -1, len(test_points))
     # The first retraining of every replicate is the placebo.
-    return Effects(np.array(removed), test_points, before, after[:, 1:], after[:, 0])
+    members = bench.removed(task).members
+    return Effects(members, test_points, before, after[:, 1:], after[:, 0])
 
 
 def _record_effects(outcome: Outcome, bench: Workbench, task: Task, position: int) -> None:
     planned = bench.cell(task)
+    removes = planned.cell.procedures[str(task.procedure)].removes
     effects = effects_of(bench, task)
-    points, tests = effects.train_points, effects.test_points
+    tests, slots = effects.test_points, len(effects.members)
+    named = {"train_point": None, "group_id": None}
+    of_slots = {**named, **_named(removes, effects.members, len(tests))}
     for replicate in range(len(effects.after)):
         placebo = effects.placebo[replicate]
         outcome.add(
@@ -68,26 +80,36 @@ def _record_effects(outcome: Outcome, bench: Workbench, task: Task, position: in
             replicate=replicate,
             removal="placebo",
             test_point=tests,
-            train_point=None,
-            group_id=None,
             before=effects.before,
             after=placebo,
             effect=placebo - effects.before,
+            **named,
         )
         after = effects.after[replicate]
         outcome.add(
             "effect_facts",
             position,
             replicate=replicate,
-            removal="point",
-            test_point=np.tile(tests, len(points)),
-            train_point=np.repeat(points, len(tests)),
-            group_id=None,
-            before=np.tile(effects.before, len(points)),
+            removal=removes,
+            test_point=np.tile(tests, slots),
+            before=np.tile(effects.before, slots),
             after=after.ravel(),
             effect=(after - effects.before).ravel(),
+            **of_slots,
         )
+    if removes == "group":
+        for members in effects.members:
+            outcome.add("group_facts", position, group_id=group_id(members), train_point=members)
     _record_points(outcome, bench, task, planned, position)
+
+
+def _named(
+    removes: str, members: tuple[NDArray[np.int64], ...], repeats: int
+) -> dict[str, NDArray[np.int64]]:
+    """Returns the column that names what slots remove, each name `repeats` times."""
+    if removes == "group":
+        return {"group_id": np.repeat([group_id(one) for one in members], repeats)}
+    return {"train_point": np.repeat(np.concatenate(members), repeats)}
 
 
 def _record_points(
@@ -95,26 +117,53 @@ def _record_points(
 ) -> None:
     procedure = planned.cell.procedures[str(task.procedure)]
     data = bench.catalog.data(planned.cell.dataset, planned.cell.seed)
+    removed = bench.removed(task)
+    sizes = [len(members) for members in removed.members]
+    train = np.concatenate(removed.members), np.repeat(removed.values, sizes)
     splits = {
-        "train": (bench.train_points(planned, procedure, task), procedure.train_points, data.train),
-        "test": (bench.test_points(planned, procedure), procedure.test_points, data.test),
+        "train": (*train, procedure.rule[1], data.train),
+        "test": (
+            *bench.test_points(planned, procedure),
+            procedure.test_points.kind,
+            data.test,
+        ),
     }
-    for split, (chosen, selector, examples) in splits.items():
+    for split, (points, values, role, examples) in splits.items():
+        # A point may stand in several groups.
+        points, first = np.unique(points, return_index=True)
         outcome.add(
             "point_facts",
             position,
             split=split,
-            point=chosen.points,
-            role=selector.kind,
-            value=chosen.values,
-            source_row=examples.rows[chosen.points],
+            point=points,
+            role=role,
+            value=values[first],
+            source_row=examples.rows[points],
         )
+
+
+def _record_group_scores(
+    outcome: Outcome, effects: Effects, scores: NDArray[np.float64], position: int
+) -> None:
+    tests = effects.test_points
+    outcome.add(
+        "score_facts",
+        position,
+        test_point=np.tile(tests, len(effects.members)),
+        train_point=None,
+        score=scores.T.ravel(),
+        **_named("group", effects.members, len(tests)),
+    )
 
 
 def _record_agreement(outcome: Outcome, bench: Workbench, task: Task, position: int) -> None:
     cell = bench.cell(task).cell
     effects = effects_of(bench, bench.plan.tasks[task.inputs[0]])
-    scores = bench.store.arrays(task.inputs[1], "scores")["scores"][:, effects.train_points]
+    scores = bench.store.arrays(task.inputs[1], "scores")["scores"]
+    if not bench.plan.tasks[task.inputs[1]].groups:
+        scores = np.stack([scores[:, one].sum(axis=1) for one in effects.members], axis=1)
+    if cell.procedures[str(task.procedure)].removes == "group":
+        _record_group_scores(outcome, effects, scores, position)
     changes = (effects.after - effects.before).transpose(0, 2, 1)
     # A diverged retraining has no effect; it is counted by n, which says how many points are left.
     finite = np.isfinite(changes).all(axis=(0, 1))

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fragility.execution.measure import group_id
 from fragility.execution.outcome import Outcome
 from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.trajectory import LossTrajectory
@@ -16,10 +18,8 @@ from fragility.execution.workbench import Workbench
 from fragility.numerics.network import Layout, Network
 from fragility.plan.compile import initialization_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
-from fragility.procedures import Procedure
+from fragility.procedures import Chosen, Procedure
 from fragility.training import Recorder, Start
-
-_PLACEBO = -1
 
 
 def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
@@ -35,8 +35,8 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     bases = [base_of(planned.train_id) for planned in cells]
     frozen = [{n: p for n, p in base.items() if n not in layout.names} for base in bases]
     weights = [
-        procedure.weights(planned.facts.n_train, None if point == _PLACEBO else point)
-        for procedure, planned, point in zip(procedures, cells, removed, strict=True)
+        procedure.weights(planned.facts.n_train, members)
+        for procedure, planned, members in zip(procedures, cells, removed, strict=True)
     ]
     problem = stack_problem(bench, cells, layout, frozen, weights)
     theta = [
@@ -56,7 +56,7 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     if trajectory is not None:
         trajectory.write(outcome)
     test_losses = []
-    for position, (planned, point, base) in enumerate(zip(cells, removed, bases, strict=True)):
+    for position, (planned, members, base) in enumerate(zip(cells, removed, bases, strict=True)):
         parameters = {**base, **layout.unflatten(fit.theta[position])}
         moved = network.layout.flatten(parameters) - network.layout.flatten(base)
         on_test = record_training(
@@ -66,13 +66,13 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
             position,
             fit,
             parameters,
-            role="placebo" if point == _PLACEBO else "retraining",
-            removed=None if point == _PLACEBO else str(point),
+            role="placebo" if members is None else "retraining",
+            removed=None if members is None else _words(procedures[position], members),
             distance=float(moved.norm()),
             artifact=None,
         )
         test_losses.append(on_test)
-    outcome.arrays = {"test_loss": np.stack(test_losses), "removed": np.array(removed)}
+    outcome.arrays = {"test_loss": np.stack(test_losses)}
     return outcome
 
 
@@ -80,17 +80,22 @@ def _procedure(bench: Workbench, task: Task) -> Procedure:
     return bench.cell(task).cell.procedures[str(task.procedure)]
 
 
-def _removed(batch: Batch, bench: Workbench) -> list[int]:
-    """Returns the training point that each task removes, -1 for a placebo."""
-    chosen: dict[tuple[int, str | None], list[int]] = {}
-    removed = []
+def _removed(batch: Batch, bench: Workbench) -> list[NDArray[np.int64] | None]:
+    """Returns the training points that each task removes, None for a placebo."""
+    chosen: dict[tuple[int, str | None], Chosen] = {}
+    removed: list[NDArray[np.int64] | None] = []
     for task in batch.tasks:
         place = (task.cell, task.procedure)
         if place not in chosen:
-            points = bench.train_points(bench.cell(task), _procedure(bench, task), task).points
-            chosen[place] = points.tolist()
-        removed.append(_PLACEBO if task.slot is None else chosen[place][task.slot])
+            chosen[place] = bench.removed(task)
+        removed.append(None if task.slot is None else chosen[place].members[task.slot])
     return removed
+
+
+def _words(procedure: Procedure, members: NDArray[np.int64]) -> str:
+    if procedure.removes == "group":
+        return f"group {group_id(members)} of {len(members)}"
+    return str(int(members[0]))
 
 
 def _start(
@@ -142,7 +147,7 @@ def _trajectory(
         return None
     tensors = bench.examples(cells[0], cells[0].cell.training.torch_dtype)
     points = [
-        bench.test_points(planned, _procedure(bench, task)).points.tolist()
+        bench.test_points(planned, _procedure(bench, task))[0].tolist()
         for task, planned in zip(batch.tasks, cells, strict=True)
     ]
     network = bench.network(cells[0])

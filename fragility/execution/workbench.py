@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
 from fragility.plan.compile import initialization_seed
 from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
-from fragility.procedures import Procedure
-from fragility.selectors import Candidates, Selector
+from fragility.procedures import Chosen, Procedure
+from fragility.selectors import Candidates
 from fragility.store import Store
 from fragility.training.replay import history
 
@@ -34,14 +35,6 @@ class Tensors:
     targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The points that a selector chose, and the value each was chosen by (NaN where none)."""
-
-    points: NDArray[np.int64]
-    values: NDArray[np.float64]
 
 
 MEMORY = ".memory"
@@ -133,28 +126,42 @@ class Workbench:
         )
         return {name: value.to(self.device) for name, value in values.items()}
 
-    def test_points(self, planned: PlannedCell, procedure: Procedure) -> Chosen:
-        """Returns the test points that a procedure measures on."""
-        return self._choose(planned, procedure.test_points, "test", None)
+    def test_points(
+        self, planned: PlannedCell, procedure: Procedure
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Returns the test points that a procedure measures on, and what each was chosen by."""
+        return procedure.test_points.choose(self._candidates(planned, "test", None))
 
-    def train_points(self, planned: PlannedCell, procedure: Procedure, task: Task) -> Chosen:
-        """Returns the training points that a procedure removes; `task` names the scores to use."""
+    def removed(self, task: Task) -> Chosen:
+        """Returns what the procedure of a task removes, slot by slot.
+
+        Raises:
+            MethodFailure: the training set does not have what is asked for.
+        """
+        planned = self.cell(task)
+        procedure = planned.cell.procedures[str(task.procedure)]
         scores = None
-        if procedure.train_points.needs == "scores":
-            scores = self.store.arrays(task.inputs[1], "scores")["scores"]
-        return self._choose(planned, procedure.train_points, "train", scores)
+        if procedure.needs_scores_of is not None:
+            # The compiler puts the scores' task behind the base training.
+            source = next(i for i in task.inputs if self.plan.tasks[i].kind == "estimate")
+            scores = self.store.arrays(source, "scores")["scores"]
+        return procedure.choose(self._candidates(planned, "train", scores))
 
-    def _choose(
+    def _candidates(
         self,
         planned: PlannedCell,
-        selector: Selector,
-        split: str,
+        split: Literal["train", "test"],
         scores: NDArray[np.floating] | None,
-    ) -> Chosen:
-        losses = self.base_losses(planned)[f"{split}_loss"]
-        seed = derive_seed(planned.cell.seed, f"{split}_points")
-        points, values = selector.choose(Candidates(losses, scores, seed))
-        return Chosen(points, values)
+    ) -> Candidates:
+        data = self.catalog.data(planned.cell.dataset, planned.cell.seed)
+        examples = data.train if split == "train" else data.test
+        return Candidates(
+            losses=self.base_losses(planned)[f"{split}_loss"],
+            scores=scores,
+            seed=derive_seed(planned.cell.seed, f"{split}_points"),
+            inputs=examples.inputs,
+            targets=examples.targets,
+        )
 
     def base_losses(self, planned: PlannedCell) -> Mapping[str, NDArray[np.float64]]:
         """Returns the base model's `train_loss` and `test_loss` of every example."""

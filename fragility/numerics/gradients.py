@@ -74,6 +74,24 @@ def gradient_products(
     return torch.cat(parts, dim=1)
 
 
+def combined_gradients(model: TrainedModel, layout: Layout, weights: Tensor) -> Tensor:
+    """Returns sums of the training examples' gradients with weights (T, n): (T, P).
+
+    A pass over the examples; per-example gradients exist for one block at a time, if at all.
+    """
+    total = weights.new_zeros(len(weights), layout.size)
+    start = 0
+    for inputs, targets in example_blocks(model, layout, len(weights)):
+        own = weights[:, start : start + len(inputs)]
+        start += len(inputs)
+        if covers(model.network, layout):
+            records = _records(model, layout, inputs, targets, model.loss.per_example)
+            total += _flattened(layout, [(r.name, r.combined(own)) for r in records])
+        else:
+            total += own @ _by_vmap(model, layout, inputs, targets, model.loss.per_example)
+    return total
+
+
 def example_blocks(
     model: TrainedModel, layout: Layout, directions: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,16 +145,19 @@ def layer_directions(layout: Layout, layer: str, flat: Tensor) -> Tensor:
 
 def _assembled(layout: Layout, records: list[AffineRecord]) -> Tensor:
     """Returns the flat gradients (n, P) of the recorded layers."""
+    return _flattened(layout, [(record.name, record.gradients()) for record in records])
+
+
+def _flattened(layout: Layout, layers: list[tuple[str, Tensor]]) -> Tensor:
+    """Returns flat vectors (n, P) of layers' weights (n, k, d), biases as the last column."""
     named: dict[str, Tensor] = {}
-    for record in records:
-        gradient = record.gradients()
-        weight, bias = f"{record.name}.weight", f"{record.name}.bias"
+    for layer, value in layers:
+        weight, bias = f"{layer}.weight", f"{layer}.bias"
         if bias in layout.names:
-            _add(named, bias, gradient[:, :, -1])
-            gradient = gradient[:, :, :-1]
-        if weight in layout.names:
-            shape = layout.shapes[layout.names.index(weight)]
-            _add(named, weight, gradient.reshape(len(gradient), *shape))
+            _add(named, bias, value[:, :, -1])
+            value = value[:, :, :-1]
+        shape = layout.shapes[layout.names.index(weight)]
+        _add(named, weight, value.reshape(len(value), *shape))
     return layout.flatten(named)
 
 

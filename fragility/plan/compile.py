@@ -8,7 +8,7 @@ the number of repeats are no part of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fragility.errors import Problem, StudyError, UsageError
@@ -206,6 +206,22 @@ class _Compiler:
             selection=selection,
         )
 
+    def _estimate_groups(self, points: Task, procedure: Procedure, by: list[str]) -> Task:
+        """Returns the scores of a procedure's groups, given the task that scores single points.
+
+        `by` are the tasks whose scores the groups are drawn by.
+        """
+        slots = procedure.slots(self.planned.facts.n_train)
+        seed = derive_seed(self.planned.cell.seed, "train_points")
+        name = next(n for n, p in self.planned.cell.procedures.items() if p is procedure)
+        return replace(
+            points,
+            task_id=digest(["estimate groups", points.task_id, *by, slots, seed]),
+            inputs=(*points.inputs, *by),
+            procedure=name,
+            groups=True,
+        )
+
     def _ensemble(self, label: str, estimator: Estimator) -> tuple[str, ...]:
         """Returns the trainings that scores are made from: the cell's, then the first others'."""
         own = self.planned.train_id
@@ -240,9 +256,8 @@ class _Compiler:
         if refusal := not_convex_retraining(cell.model, cell.training, procedure):
             raise self._error(f"procedures.{name}.solver", UsageError(refusal))
         inputs = [train_id]
-        if procedure.train_points.needs == "scores":
-            label = str(getattr(procedure.train_points, "estimator"))  # noqa: B009
-            inputs.append(estimates[label, selection].task_id)
+        if procedure.needs_scores_of is not None:
+            inputs.append(estimates[procedure.needs_scores_of, selection].task_id)
         recorded: JSON = None
         if procedure.record_every:
             recorded = [procedure.record_every, selection]
@@ -259,7 +274,7 @@ class _Compiler:
         try:
             removals = procedure.removals(self.planned.facts.n_train)
         except UsageError as error:
-            raise self._error(f"procedures.{name}.train_points", error) from error
+            raise self._error(f"procedures.{name}.{procedure.rule[0]}", error) from error
         retrainings = []
         for removal in removals:
             # Only a cold start draws; its seed follows from the replicate in the identity.
@@ -291,7 +306,7 @@ class _Compiler:
                     train_id,
                     selection,
                     # Stored as the role of the points.
-                    [procedure.train_points.kind, procedure.test_points.kind],
+                    [procedure.rule[1], procedure.test_points.kind],
                     [task.task_id for task in retrainings],
                 ]
             ),
@@ -304,7 +319,11 @@ class _Compiler:
         yield effects
         metrics: list[JSON] = [*sorted(_identity(metric) for metric in cell.metrics)]
         for label in cell.estimators:
-            scores = estimates[label, selection].task_id
+            scored = estimates[label, selection]
+            if procedure.removes == "group" and cell.estimators[label].scores_groups:
+                scored = self._estimate_groups(scored, procedure, inputs[1:])
+                yield scored
+            scores = scored.task_id
             yield Task(
                 digest(["agreement", effects.task_id, scores, metrics, bootstrap_seed(cell.seed)]),
                 "measure",

@@ -36,7 +36,10 @@ def batches(
         if task.task_id in seen:
             continue
         seen.add(task.task_id)
-        place = (task.kind, task.cell, task.procedure, task.selection, task.estimator)
+        place = (
+            *(task.kind, task.cell, task.procedure, task.selection, task.estimator),
+            task.groups,
+        )
         if place not in keys:
             keys[place] = _key(cells[task.cell], task)
             limits.setdefault(keys[place], _limit(cells[task.cell], task, memory))
@@ -46,8 +49,14 @@ def batches(
         for key, tasks in groups.items()
         for chunk in _chunks(tasks, limits[key])
     ]
-    # Effects come before the agreements that compare scores with them.
-    return tuple(sorted(ordered, key=lambda b: (KINDS.index(b.kind), b.tasks[0].estimator or "")))
+    return tuple(sorted(ordered, key=_turn))
+
+
+def _turn(batch: Batch) -> tuple[int, bool, str]:
+    """Returns the place of a batch: what needs another of its kind comes after it."""
+    first = batch.tasks[0]
+    # Groups may be drawn by scores of points; effects come before the agreements with them.
+    return KINDS.index(batch.kind), first.groups, first.estimator or ""
 
 
 def _key(planned: PlannedCell, task: Task) -> str:
@@ -66,7 +75,8 @@ def _key(planned: PlannedCell, task: Task) -> str:
             shape.append(planned.train_id)
         parameters = canonical(procedure.parameters)
         return digest([*shape, fusion, parameters, procedure.state, recorded])
-    return digest([*shape, task.selection, task.estimator is None, len(task.inputs)])
+    groups = task.procedure if task.groups else None
+    return digest([*shape, task.selection, task.estimator is None, len(task.inputs), groups])
 
 
 def _limit(planned: PlannedCell, task: Task, memory: int) -> int:

@@ -24,7 +24,8 @@ class Task:
     the procedure's selection (None: a placebo). A measure task without an estimator measures the
     effects of a procedure; with one, the agreement of its scores with those effects. `selection`
     is the digest of the test points' selector, for tasks that concern chosen test points.
-    `order_seed` is the seed of the example order, for trainings that draw one.
+    `order_seed` is the seed of the example order, for trainings that draw one. An estimate task of
+    `groups` scores the groups that its procedure removes, others score all training points.
     """
 
     task_id: str
@@ -38,6 +39,7 @@ class Task:
     replicate: int | None = None
     selection: str | None = None
     order_seed: int | None = None
+    groups: bool = False
 
 
 @dataclass(frozen=True)

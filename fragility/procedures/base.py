@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from fragility.method import JSON, Method, Room
 from fragility.numerics.network import ParameterSet
-from fragility.selectors import SELECTORS, Selector
+from fragility.selectors import SELECTORS, Candidates, Selector
 from fragility.training import Training
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One retraining: the removed training point's slot (None: a placebo), and the replicate.
+    """One retraining: the slot of what is removed (None: a placebo), and the replicate.
 
-    `slot_identity` says how the point is found; `identity` also how the model is retrained.
+    `slot_identity` says how what is removed is found; `identity` also how the model is retrained.
     """
 
     slot: int | None
@@ -29,11 +29,23 @@ class Removal:
     identity: JSON
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a procedure removes, slot by slot: each slot's training points.
+
+    `values` (slots,): what each was chosen by, NaN where by nothing.
+    """
+
+    members: tuple[NDArray[np.int64], ...]
+    values: NDArray[np.float64]
+
+
 class Procedure(Method):
     """A ground truth: effects of removal, measured by retraining."""
 
-    train_points: Annotated[Selector, SELECTORS]
-    """Which training points are removed, one at a time."""
+    removes: ClassVar[Literal["point", "group"]]
+    """Whether a slot holds one training point or a group of them."""
+
     test_points: Annotated[Selector, SELECTORS]
     """Which test points the effect is measured on."""
     start: Literal["warm", "cold"] = "warm"
@@ -59,6 +71,32 @@ class Procedure(Method):
         """Returns why this makes no sense with a base model trained that way; None if it does."""
         return None
 
+    @property
+    def needs_scores_of(self) -> str | None:
+        """Label of the estimator whose scores decide what is removed, if any do."""
+        return None
+
+    @property
+    @abstractmethod
+    def rule(self) -> tuple[str, str]:
+        """The key that says what is removed, and the kind of rule that stands there."""
+
+    @abstractmethod
+    def slots(self, n_train: int) -> list[JSON]:
+        """Returns how what each slot removes is found.
+
+        Raises:
+            UsageError: the training set does not have what is asked for.
+        """
+
+    @abstractmethod
+    def choose(self, candidates: Candidates) -> Chosen:
+        """Returns the training points of each slot.
+
+        Raises:
+            MethodFailure: the training set does not have what is asked for.
+        """
+
     @abstractmethod
     def removals(self, n_train: int) -> list[Removal]:
         """Returns every retraining, for each replicate a placebo first."""
@@ -68,8 +106,11 @@ class Procedure(Method):
         """Returns how retraining goes, given how the base model was trained."""
 
     @abstractmethod
-    def weights(self, n_train: int, removed: int | None) -> NDArray[np.float64]:
-        """Returns the weight of each training example in the objective, with the mean's factor."""
+    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Returns the weight of each training example in the objective, with the mean's factor.
+
+        `removed` are the positions that a slot removes, None for a placebo.
+        """
 
 
 PROCEDURES: Room[Procedure] = Room("procedures", Procedure, "fragility.procedures")

@@ -43,15 +43,14 @@ class Choice:
 class Pairs:
     """The finite pairs of one choice, in descending order of effect.
 
-    `rank` counts from 1; `low` and `high` are the extremes over replicates; `placebo` is the mean
-    effect of removing nothing; `not_finite` counts the pairs left out because their score or
-    effect is not a number.
+    `rank` counts from 1; `removed` says what each removes; `low` and `high` are the extremes over
+    replicates; `placebo` is the mean effect of removing nothing; `not_finite` counts the pairs left
+    out because their score or effect is not a number.
     """
 
     choice: Choice
     rank: NDArray[np.int64]
-    train_points: NDArray[np.int64]
-    source_rows: tuple[int | None, ...]
+    removed: tuple[str, ...]
     score: Values
     effect: Values
     low: Values
@@ -68,8 +67,7 @@ class Pairs:
         return Pairs(
             self.choice,
             self.rank[keep],
-            self.train_points[keep],
-            tuple(self.source_rows[i] for i in keep),
+            tuple(self.removed[i] for i in keep),
             self.score[keep],
             self.effect[keep],
             self.low[keep],
@@ -82,11 +80,8 @@ class Pairs:
     def hover(self) -> list[str]:
         """Returns one line a pair: which example, its score, its effect."""
         return [
-            f"training point {point}{'' if row is None else f' (row {row} of the source)'}:"
-            f" score {number(score)}, effect {number(effect)}"
-            for point, row, score, effect in zip(
-                self.train_points, self.source_rows, self.score, self.effect, strict=True
-            )
+            f"{removed}: score {number(score)}, effect {number(effect)}"
+            for removed, score, effect in zip(self.removed, self.score, self.effect, strict=True)
         ]
 
 
@@ -142,14 +137,13 @@ def load(context: Context, choices: Sequence[Choice]) -> tuple[list[Pairs], Rows
 
 
 def _pairs(choice: Choice, rows: Sequence[Row]) -> Pairs:
-    points = [row for row in rows if row["removal"] == "point" and row["score"] is not None]
+    points = [row for row in rows if row["removal"] != "placebo" and row["score"] is not None]
     good = [row for row in points if _finite(row["score"]) and _finite(row["effect"])]
     placebo = [row["effect"] for row in rows if row["removal"] == "placebo"]
     return Pairs(
         choice,
         np.arange(1, len(good) + 1),
-        np.array([row["train_point"] for row in good], dtype=np.int64),
-        tuple(row["source_row"] for row in good),
+        tuple(_removed(row) for row in good),
         _column(good, "score"),
         _column(good, "effect"),
         _column(good, "lowest"),
@@ -158,6 +152,13 @@ def _pairs(choice: Choice, rows: Sequence[Row]) -> Pairs:
         placebo[0] if placebo and _finite(placebo[0]) else None,
         len(points) - len(good),
     )
+
+
+def _removed(row: Row) -> str:
+    if row["removal"] == "group":
+        return f"group {row['group_id']} of {row['members']} training points"
+    source = "" if row["source_row"] is None else f" (row {row['source_row']} of the source)"
+    return f"training point {row['train_point']}{source}"
 
 
 def _column(rows: Sequence[Row], name: str) -> Values:

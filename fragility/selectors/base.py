@@ -20,11 +20,14 @@ class Candidates:
 
     `losses` (size,): the base model's loss on each candidate. `scores` (T, size): an estimator's
     scores for the chosen test points, where the selector names one. `seed`: of the random draw.
+    `inputs` (size, ...) and `targets` (size, ...) of the candidates.
     """
 
     losses: NDArray[np.floating]
     scores: NDArray[np.floating] | None
     seed: int
+    inputs: NDArray[np.floating]
+    targets: NDArray[np.generic]
 
 
 class Selector(Method):

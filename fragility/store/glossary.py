@@ -38,7 +38,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "finished": ("TIMESTAMP", "When it ended, UTC; null if it has not."),
     "grad_norm": (_REAL, "Euclidean norm of the objective's gradient where training ended."),
     "group_id": (
-        _INT,
+        "BIGINT",
         "The removed group, see `groups`; null when one point or nothing is removed.",
     ),
     "initial_train_loss": (_REAL, "Mean loss on the training set in use before the first step."),

@@ -114,27 +114,30 @@ def pairs(chosen: Sequence[tuple[str, str, str, int]]) -> Query:
     """Scores beside effects of the chosen (cell, estimator, procedure, test point)."""
     return Query(
         "pairs",
-        "Score and mean effect over replicates of every removed training point; `train_point` is"
+        "Score and mean effect over replicates of every removed training point or group; both are"
         " null for the placebo, a retraining with nothing removed.",
         f"""\
 WITH chosen(cell_id, estimator, procedure, test_point) AS (VALUES
 {_values(chosen)}),
 measured AS (
-  SELECT cell_id, procedure, removal, test_point, train_point, avg(effect) AS effect,
+  SELECT cell_id, procedure, removal, test_point, train_point, group_id, avg(effect) AS effect,
          min(effect) AS lowest, max(effect) AS highest, count(*) AS replicates
   FROM effects
-  WHERE removal IN ('point', 'placebo')
-    AND (cell_id, procedure, test_point) IN (SELECT (cell_id, procedure, test_point) FROM chosen)
+  WHERE (cell_id, procedure, test_point) IN (SELECT (cell_id, procedure, test_point) FROM chosen)
   GROUP BY ALL)
-SELECT h.cell_id, h.estimator, h.procedure, h.test_point, m.removal, m.train_point,
-       p.source_row, s.score, m.effect, m.lowest, m.highest, m.replicates
+SELECT h.cell_id, h.estimator, h.procedure, h.test_point, m.removal, m.train_point, m.group_id,
+       g.members, p.source_row, s.score, m.effect, m.lowest, m.highest, m.replicates
 FROM chosen h JOIN measured m USING (cell_id, procedure, test_point)
 LEFT JOIN scores s ON s.cell_id = h.cell_id AND s.estimator = h.estimator
-  AND s.test_point = h.test_point AND s.train_point = m.train_point
+  AND s.test_point = h.test_point
+  AND (s.train_point = m.train_point OR s.group_id = m.group_id)
+LEFT JOIN (SELECT cell_id, procedure, group_id, count(*) AS members FROM groups GROUP BY ALL) g
+  ON g.cell_id = h.cell_id AND g.procedure = h.procedure AND g.group_id = m.group_id
 LEFT JOIN (SELECT cell_id, procedure, point, min(source_row) AS source_row
            FROM points WHERE split = 'train' GROUP BY ALL) p
   ON p.cell_id = h.cell_id AND p.procedure = h.procedure AND p.point = m.train_point
-ORDER BY h.cell_id, h.estimator, h.procedure, h.test_point, m.effect DESC, m.train_point""",
+ORDER BY h.cell_id, h.estimator, h.procedure, h.test_point, m.effect DESC, m.train_point,
+         m.group_id""",
     )
 
 

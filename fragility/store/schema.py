@@ -113,7 +113,7 @@ FACTS = {
         table(
             "score_facts",
             "One row per test point and training point that a task scored.",
-            "task_id test_point train_point score",
+            "task_id test_point train_point group_id score",
         ),
         table(
             "point_facts",

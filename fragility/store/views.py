@@ -129,12 +129,13 @@ POINTS = View(
 SCORES = View(
     table(
         "scores",
-        "One row per cell, estimator, test point and training point.",
-        "cell_id estimator test_point train_point score",
+        "One row per cell, estimator, test point and training point, or group of them.",
+        "cell_id estimator test_point train_point group_id score",
     ),
-    f"""SELECT t.cell_id, t.estimator, f.test_point, f.train_point, min(f.score) AS score
+    f"""SELECT t.cell_id, t.estimator, f.test_point, f.train_point, f.group_id,
+        min(f.score) AS score
     FROM {_labels("estimator")} t JOIN score_facts f USING (task_id)
-    GROUP BY t.cell_id, t.estimator, f.test_point, f.train_point""",
+    GROUP BY t.cell_id, t.estimator, f.test_point, f.train_point, f.group_id""",
 )
 EFFECTS = View(
     table(

@@ -27,6 +27,7 @@ _ROOMS = {
     "estimators": "fragility.estimators",
     "procedures": "fragility.procedures",
     "selectors": "fragility.selectors",
+    "groups": "fragility.groups",
     "metrics": "fragility.metrics",
     "diagnostics": "fragility.diagnostics",
 }
@@ -81,7 +82,7 @@ def describe_room(name: str) -> list[MethodDoc]:
     Raises:
         UsageError: there is no room of that name.
     """
-    return [_documented(name, method) for method in room(name).methods.values()]
+    return [documentation(name, method) for method in room(name).methods.values()]
 
 
 def describe(name: str, kind: str) -> MethodDoc:
@@ -94,10 +95,11 @@ def describe(name: str, kind: str) -> MethodDoc:
     if kind not in methods:
         hint = f"{did_you_mean(kind, list(methods))} Known: {listed(list(methods))}."
         raise UsageError(f"{quoted(kind)} is not one of the {name}.", hint.strip())
-    return _documented(name, methods[kind])
+    return documentation(name, methods[kind])
 
 
-def _documented(name: str, method: type[Method]) -> MethodDoc:
+def documentation(name: str, method: type[Method]) -> MethodDoc:
+    """Returns what a class says of itself, as one of the methods of a room."""
     text = inspect.cleandoc(method.__doc__ or "")
     sections = dict.fromkeys(_MARKS.values(), "")
     for mark, section in _MARKS.items():

@@ -108,7 +108,7 @@ def test_agreement_on_ridge_is_high_and_says_its_n(ridge: Path) -> None:
     # What is missing to 1 is leverage.
     assert min(row[2] for row in found if row[1] == "pearson") > 0.95
     truth, scores = effects(ridge), rows(ridge, "SELECT * FROM scores ORDER BY ALL")
-    table = np.array([row[4] for row in scores]).reshape(6, 40)
+    table = np.array([row[-1] for row in scores]).reshape(6, 40)
     for point, metric, value, _, _ in found:
         if metric == "pearson" and point is not None:
             expected = np.corrcoef(table[point], truth[:, point])[0, 1]

@@ -8,7 +8,11 @@ import torch
 from fragility.numerics import curvature as module
 from fragility.numerics.chain import is_differentiable_chain
 from fragility.numerics.curvature import Curvature, CurvatureMatrix
-from fragility.numerics.gradients import gradient_products, per_example_gradients
+from fragility.numerics.gradients import (
+    combined_gradients,
+    gradient_products,
+    per_example_gradients,
+)
 from fragility.numerics.network import Layout, ParameterSet
 from fragility.numerics.trained import TrainedModel
 from tests.numerics.networks import (
@@ -103,6 +107,9 @@ def test_gradients_of_single_examples_and_their_products(name: str) -> None:
     )
     products = gradient_products(model, layout, vectors)
     torch.testing.assert_close(products, vectors @ wanted.T, rtol=1e-9, atol=1e-12)
+    weights = vectors[:, : model.n]
+    combined = combined_gradients(model, layout, weights)
+    torch.testing.assert_close(combined, weights @ wanted, rtol=1e-9, atol=1e-12)
     mean = wanted.mean(dim=0) + model.decay_vector(layout) * model.vector(layout)
     torch.testing.assert_close(model.mean_gradient(layout), mean, rtol=1e-9, atol=1e-12)
 

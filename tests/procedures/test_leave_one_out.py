@@ -26,7 +26,7 @@ def test_logistic_regression_agrees_with_refits_by_scikit_learn() -> None:
     )
     n = model.n
     drop = procedure()
-    weights = torch.from_numpy(np.stack([drop.weights(n, i) for i in range(n)]))
+    weights = torch.from_numpy(np.stack([drop.weights(n, np.array([i])) for i in range(n)]))
     fit = fit_stack(model, weights, converging())
     ours = torch.stack([test_losses(with_parameters(model, theta)) for theta in fit.theta])
     for i in range(0, n, 7):
@@ -40,8 +40,8 @@ def test_logistic_regression_agrees_with_refits_by_scikit_learn() -> None:
 
 
 def test_drop_takes_the_mean_over_the_others_and_zero_weight_over_all() -> None:
-    dropped = procedure().weights(10, 3)
-    zeroed = procedure(removal="zero_weight").weights(10, 3)
+    dropped = procedure().weights(10, np.array([3]))
+    zeroed = procedure(removal="zero_weight").weights(10, np.array([3]))
     assert dropped[3] == zeroed[3] == 0
     assert dropped.sum() == pytest.approx(1)
     assert zeroed.sum() == pytest.approx(0.9)

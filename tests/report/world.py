@@ -194,6 +194,7 @@ def populate(
                     estimator=estimator,
                     test_point=grid[0].ravel(),
                     train_point=grid[1].ravel(),
+                    group_id=None,
                     score=scores.ravel(),
                 )
 
@@ -238,7 +239,7 @@ def _base(world: World, arm: Arm, cell: str, rng: np.random.Generator) -> None:
         "gradient_norm": norm,
     }
     for name, value in facts.items():
-        world.add("diagnostics", (cell, f"{cell}-diagnose-{name}", name, value, None))
+        world.add("diagnostics", (cell, f"{cell}-diagnose-{name}", name, None, value, None))
 
 
 def _effects(world, arm, cell, procedure, scores, replicates, rng):

@@ -20,8 +20,11 @@ LOSSES = np.array([0.3, 0.9, 0.1, 0.5, 0.7])
 SCORES = np.array([[0.1, -3.0, 0.0, 2.0, 0.2], [0.3, -1.0, 0.1, 3.0, 0.0]])
 
 
+INPUTS, TARGETS = np.zeros((5, 2)), np.zeros(5, dtype=np.int64)
+
+
 def chosen(selector: Selector, seed: int = 0) -> list[int]:
-    return selector.choose(Candidates(LOSSES, SCORES, seed))[0].tolist()
+    return selector.choose(Candidates(LOSSES, SCORES, seed, INPUTS, TARGETS))[0].tolist()
 
 
 def test_each_rule_chooses_what_it_says() -> None:

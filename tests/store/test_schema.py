@@ -62,7 +62,7 @@ def test_the_contract_is_kept(described: dict[str, list[tuple[str, str]]]) -> No
         "trainings": "task_id cell_id role procedure replicate removed steps converged grad_norm"
         " train_loss train_accuracy test_loss test_accuracy seconds artifact",
         "points": "cell_id procedure split point role value",
-        "scores": "cell_id estimator test_point train_point score",
+        "scores": "cell_id estimator test_point train_point group_id score",
         "groups": "group_id train_point",
         "effects": "cell_id procedure replicate removal test_point train_point group_id before"
         " after effect",

@@ -1,0 +1,82 @@
+"""What a grouping is: a rule that draws groups of training points, one a slot."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from fragility.errors import UsageError
+from fragility.identity import derive_seed
+from fragility.method import JSON, Method, Room
+from fragility.selectors import Candidates
+
+
+class Grouping(Method):
+    """Draws `count` groups of each size; a larger `count` leaves the first ones as they are."""
+
+    sizes: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    """Sizes of the groups: below 1 a fraction of the training set, else a number of examples."""
+    count: PositiveInt = 10
+    """Number of groups of each size."""
+
+    @field_validator("sizes")
+    @classmethod
+    def _are_fractions_or_numbers(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        broken = [size for size in sizes if size >= 1 and size != int(size)]
+        if broken:
+            raise ValueError(f"{broken[0]} is neither a fraction below 1 nor a whole number")
+        return sizes
+
+    @property
+    def needs_scores_of(self) -> str | None:
+        """Label of the estimator whose scores the groups are drawn by, if any."""
+        return None
+
+    def slots(self, n_train: int) -> list[JSON]:
+        """Returns the identity of each group: the rule, its size in examples, its place.
+
+        Raises:
+            UsageError: a size leaves no group, or no training set.
+        """
+        rule = {
+            name: value
+            for name, value in self.identity().items()
+            if name not in ("sizes", "count", "estimator")
+        }
+        return [{**rule, "size": size, "place": place} for size, place in self._places(n_train)]
+
+    def _places(self, n_train: int) -> Iterator[tuple[int, int]]:
+        for asked in self.sizes:
+            size = round(asked * n_train) if asked < 1 else int(asked)
+            if not 0 < size < n_train:
+                raise UsageError(
+                    f"`sizes` has {asked:g}, which makes {size} of {n_train} training examples."
+                )
+            yield from ((size, place) for place in range(self.count))
+
+    def draw(self, candidates: Candidates) -> list[NDArray[np.int64]]:
+        """Returns the members of every group, ascending, in the order of the slots.
+
+        Raises:
+            MethodFailure: the training set has no such groups.
+        """
+        groups = []
+        for size, place in self._places(len(candidates.losses)):
+            seed = derive_seed(candidates.seed, "group", size, place)
+            members = self.members(candidates, size, np.random.default_rng(seed))
+            groups.append(np.sort(members).astype(np.int64))
+        return groups
+
+    @abstractmethod
+    def members(
+        self, candidates: Candidates, size: int, generator: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Returns `size` different training points that make one group."""
+
+
+GROUPS: Room[Grouping] = Room("groups", Grouping, "fragility.groups")

@@ -1,0 +1,106 @@
+"""What procedures share that remove examples and train again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveFloat, model_validator
+
+from fragility.method import JSON
+from fragility.procedures.base import Procedure, Removal
+from fragility.training import Order, Training
+from fragility.training.newton import Newton
+
+# The training's identity, the slots and the seeds hold what these decide.
+_ELSEWHERE = frozenset(
+    {
+        "train_points",
+        "groups",
+        "test_points",
+        "replicates",
+        "record_every",
+        "epochs",
+        "order",
+        "solver",
+    }
+)
+_DETERMINISTIC = {None: "retraining on the full batch", "shared": "retraining in a shared order"}
+
+
+class Retraining(Procedure):
+    """A procedure that removes examples from the objective and trains again."""
+
+    steps: NonNegativeInt | None = None
+    """Upper limit of retraining steps on the full batch; null: the training's."""
+    epochs: NonNegativeInt | None = None
+    """Upper limit of retraining epochs of minibatches; null: the training's."""
+    order: Order | None = None
+    """Whose example order retraining with minibatches follows; null: what the training says."""
+    gradient_norm: PositiveFloat | None = None
+    """Gradient norm at which retraining stops; null: the training's."""
+    solver: Literal["training", "newton"] = "training"
+    """How models are retrained: as the base model was trained, or by Newton's method."""
+    removal: Literal["drop", "zero_weight"] = "drop"
+    """`drop`: the mean runs over the examples that are left; `zero_weight`: it stays over n."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Retraining:
+        if self.state == "resume" and self.start == "cold":
+            raise ValueError("a cold start has nothing to resume; use `state: reset`")
+        if self.state == "resume" and self.solver == "newton":
+            raise ValueError("Newton's method has no state to resume; use `state: reset`")
+        if self.parameters != "all" and self.start == "cold":
+            raise ValueError(
+                "a frozen network has no cold start of some of its parameters; use `start: warm`"
+            )
+        return self
+
+    def objection(self, training: Training) -> str | None:
+        """Returns why this makes no sense with a base model trained that way; None if it does."""
+        how = self.retraining(training)
+        order, budgets = how.example_order, {"steps": self.steps, "epochs": self.epochs}
+        # A procedure for trainings of both sorts may give both.
+        if budgets.pop(how.counts) is None and any(value is not None for value in budgets.values()):
+            (other,) = budgets
+            return f"`{other}` limits no `{how.kind}` training; use `{how.counts}`."
+        if order is None and self.order is not None:
+            return f"`order`: `{how.kind}` training draws no example order; drop the key."
+        if self.replicates > 1 and self.start == "warm" and order != "independent":
+            ways = "`start: cold`" if order is None else "`order: independent`, `start: cold`"
+            return (
+                f"these `replicates` would all be the same, because {_DETERMINISTIC[order]} from a "
+                f"warm start is deterministic; use {ways} or `replicates: 1`."
+            )
+        return None
+
+    def removals(self, n_train: int) -> list[Removal]:
+        """Returns the placebos and then the removals, slot by slot."""
+        how: dict[str, JSON] = {
+            name: value for name, value in self.identity().items() if name not in _ELSEWHERE
+        }
+        slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
+        slots += list(enumerate(self.slots(n_train)))
+        return [
+            Removal(slot, replicate, identity, {**how, "slot": identity, "replicate": replicate})
+            for replicate in range(self.replicates)
+            for slot, identity in slots
+        ]
+
+    def retraining(self, training: Training) -> Training:
+        """Returns the base model's training, or Newton's, with this procedure's stopping rules."""
+        if self.solver == "newton" and not isinstance(training, Newton):
+            training = Newton(dtype=training.dtype, gradient_norm=training.gradient_norm)
+        budget = self.epochs if training.counts == "epochs" else self.steps
+        limited = training.limited(budget, self.gradient_norm)
+        return limited if self.order is None else limited.ordered(self.order)
+
+    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Returns 1/n, or 1 over the number that is left; 0 for what is removed."""
+        weights = np.full(n_train, 1 / n_train)
+        if removed is not None:
+            if self.removal == "drop":
+                weights[:] = 1 / (n_train - len(removed))
+            weights[removed] = 0
+        return weights
