@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
@@ -10,15 +11,12 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from fragility.errors import MethodFailure
-from fragility.estimators._gradients import (
-    GradientEstimator,
-    gradients_of_tests,
-    training_gradients,
-)
+from fragility.estimators._gradients import GradientEstimator, gradients_of_tests
 from fragility.estimators._influence import RelativeDamping
 from fragility.estimators.base import Estimate
-from fragility.numerics.gradients import gradient_products
+from fragility.numerics.gradients import combined_gradients, gradient_products
 from fragility.numerics.network import Layout
+from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 
 
@@ -34,7 +32,7 @@ class DataInf(GradientEstimator):
     Valid when: the damping is large against the gradients' squares, where the order is that of
         `grad_dot` in each layer, or layers are small: the bound of the swap's error grows with the
         square of their size.
-    Cost: three passes with a gradient of every example, two where `damping` is a number.
+    Cost: for each layer three gradients of every example, and two more for all.
     Reference: Kwon et al. 2023, equation 5; there L = 0.1 times the layer's mean squared gradient.
     """
 
@@ -62,48 +60,55 @@ class DataInf(GradientEstimator):
         if not self.curvature_includes_regularization:
             shift = torch.zeros_like(shift)
         if isinstance(self.damping, RelativeDamping):
-            moments = second_moments(model, layout)
-            for part in layers(layout).values():
-                shift[part] += self.damping.relative * moments[part].mean()
+            for layer, mean in zip(layers(layout), mean_squares(model, layout), strict=True):
+                shift[layer.place] += self.damping.relative * mean
         else:
             shift += self.damping
-        for name, part in layers(layout).items():
-            if not bool((shift[part] > 0).all()):
+        for layer in layers(layout):
+            if not bool((shift[layer.place] > 0).all()):
                 raise MethodFailure(
-                    f"layer `{name}` has neither damping nor weight decay, without which the "
+                    f"layer `{layer.name}` has neither damping nor weight decay, without which the "
                     "inverse of a single example's matrix does not exist.",
                     "Give a number above 0 as `damping`, or add weight decay.",
                 )
         return shift
 
 
-def layers(layout: Layout) -> dict[str, slice]:
-    """Returns where the parameters of each module lie in a flat vector."""
-    found: dict[str, slice] = {}
+@dataclass(frozen=True)
+class Layer:
+    """The parameters of one module: their place in the flat vector, and their own layout."""
+
+    name: str
+    place: slice
+    layout: Layout
+
+
+def layers(layout: Layout) -> list[Layer]:
+    """Returns the modules that own some parameters, in their order."""
+    found: list[Layer] = []
     start = 0
-    sized = zip(layout.names, layout.sizes, strict=True)
-    for owner, group in groupby(sized, key=lambda pair: pair[0].rpartition(".")[0]):
-        size = sum(entry[1] for entry in group)
-        found[owner] = slice(start, start + size)
-        start += size
+    for owner, names in groupby(layout.names, key=lambda name: name.rpartition(".")[0]):
+        own = layout.restrict(list(names))
+        found.append(Layer(owner, slice(start, start + own.size), own))
+        start += own.size
     return found
 
 
-def second_moments(model: TrainedModel, layout: Layout) -> Tensor:
-    """Returns the mean over the training examples of each squared derivative, (P,)."""
-    total = torch.zeros_like(model.vector(layout))
-    for block in training_gradients(model, layout, 0):
-        total += block.square().sum(dim=0)
-    return total / model.n
+def mean_squares(model: TrainedModel, layout: Layout) -> list[float]:
+    """Returns the mean squared derivative of each layer, over examples and parameters."""
+    rows = model.vector(layout).new_zeros(len(layers(layout)), layout.size)
+    for row, layer in zip(rows, layers(layout), strict=True):
+        row[layer.place] = 1 / layer.layout.size
+    means: list[float] = square_products(model, layout, rows).mean(dim=1).tolist()
+    return means
 
 
 def mean_of_inverses(model: TrainedModel, layout: Layout, shift: Tensor, rhs: Tensor) -> Tensor:
     """Returns (1/n) sum_i (g_i g_i^T + diag(shift))^-1, layer by layer, times rows (T, P)."""
-    start = rhs / shift
-    total = torch.zeros_like(rhs)
-    for block in training_gradients(model, layout, len(rhs)):
-        for part in layers(layout).values():
-            gradients, scaled = block[:, part], block[:, part] / shift[part]
-            weights = (start[:, part] @ gradients.T) / (1 + (gradients * scaled).sum(dim=1))
-            total[:, part] += weights @ scaled
-    return start - total / model.n
+    solved = rhs / shift
+    for layer in layers(layout):
+        start, own = solved[:, layer.place].clone(), shift[layer.place]
+        lengths = square_products(model, layer.layout, 1 / own.unsqueeze(0))
+        weights = gradient_products(model, layer.layout, start) / (1 + lengths)
+        solved[:, layer.place] -= combined_gradients(model, layer.layout, weights) / (own * model.n)
+    return solved

@@ -59,10 +59,11 @@ def test_the_mean_of_inverses_written_out(name: str, task: str) -> None:
     layout = model.network.layout
     test, train = both_gradients(model)
     wanted = torch.zeros(4, model.n, dtype=torch.float64)
-    for part in layers(layout).values():
-        G, shift = train[:, part], 0.2 + model.decay_vector(layout)[part]
+    for layer in layers(layout):
+        place = layer.place
+        G, shift = train[:, place], 0.2 + model.decay_vector(layout)[place]
         matrices = G.unsqueeze(2) * G.unsqueeze(1) + torch.diag(shift)
-        wanted += test[:, part] @ torch.linalg.inv(matrices).mean(dim=0) @ G.T / model.n
+        wanted += test[:, place] @ torch.linalg.inv(matrices).mean(dim=0) @ G.T / model.n
     found = DataInf(damping=0.2).estimate(model, ALL_TEST)
     torch.testing.assert_close(found.scores, wanted, rtol=1e-8, atol=1e-11)
     assert found.diagnostics["damping_smallest"] == pytest.approx(0.2)
@@ -76,7 +77,7 @@ def test_one_example_is_exact_however_often_it_occurs(name: str, n: int) -> None
     found = DataInf(damping=0.05).estimate(model, ALL_TEST).scores
     wanted = torch.zeros_like(found)
     for layer in layers(model.network.layout):
-        exact = Exact(curvature="empirical_fisher", damping=0.05, parameters=(f"{layer}.*",))
+        exact = Exact(curvature="empirical_fisher", damping=0.05, parameters=layer.layout.names)
         wanted += exact.estimate(model, ALL_TEST).scores
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
 
@@ -100,11 +101,12 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parameters_of_one_module_are_one_layer() -> None:
     names = ("0.weight", "0.bias", "block.inner.weight", "scale")
     layout = Layout(names, tuple(torch.Size(s) for s in [(3, 2), (3,), (4, 4), (5,)]))
-    assert layers(layout) == {
-        "0": slice(0, 9),
-        "block.inner": slice(9, 25),
-        "": slice(25, 30),
-    }
+    found = [(layer.name, layer.place, layer.layout.names) for layer in layers(layout)]
+    assert found == [
+        ("0", slice(0, 9), names[:2]),
+        ("block.inner", slice(9, 25), names[2:3]),
+        ("", slice(25, 30), names[3:]),
+    ]
 
 
 def test_no_damping_at_all_is_a_failure() -> None:
