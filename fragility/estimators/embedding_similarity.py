@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fragility.estimators._influence import diverged_model
 from fragility.estimators.base import Estimate, Estimator
 from fragility.numerics.gradients import pass_rows
 from fragility.numerics.trained import TrainedModel
@@ -37,6 +38,8 @@ class EmbeddingSimilarity(Estimator):
         model = model.to(torch.float64)
         test = embeddings(model, model.test_inputs[test_points])
         train = embeddings(model, model.inputs)
+        if not bool(torch.isfinite(test).all()):
+            raise diverged_model()
         if self.metric == "euclidean":
             # Not by the expanded square, which cancels where examples are close.
             return Estimate(-torch.cdist(test, train, compute_mode="donot_use_mm_for_euclid_dist"))

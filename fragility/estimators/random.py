@@ -24,6 +24,7 @@ class Random(Estimator):
 
     Valid when: always; as the null, never as an estimate.
     Cost: one random number a score.
+    Reference: none; it is chance itself.
     """
 
     kind: Literal["random"] = "random"

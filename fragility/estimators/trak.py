@@ -80,6 +80,8 @@ class TRAK(GradientEstimator):
         residuals = torch.stack([part.residuals for part in parts]).mean(dim=0)
         slopes = torch.stack([part.slopes for part in parts]).mean(dim=0)
         scores = slopes.unsqueeze(1) * products * residuals
+        if not bool(torch.isfinite(scores).all()):
+            raise diverged_model()
         return Estimate(scores, parts[0].diagnostics, parts[0].by_test_point)
 
     def _part(self, model: TrainedModel, place: int, test_points: Tensor) -> Part:
