@@ -30,6 +30,7 @@ from fragility.execution.events import (
 from fragility.execution.executors import Executor
 from fragility.execution.executors.local import Local
 from fragility.execution.outcome import Outcome
+from fragility.execution.packages import check_packages
 from fragility.execution.work import work
 from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
@@ -76,6 +77,7 @@ def run_study(
         wanted = wanted_tasks(plan, options, store.finished())
         bench = Workbench(plan, catalog, store, device)
         driver = _Driver(plan, wanted, bench, Local(), options, on_event)
+        check_packages(plan, wanted - driver.done)
         return driver.run(loaded, started)
 
 
