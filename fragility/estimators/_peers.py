@@ -11,12 +11,13 @@ import gc
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.data import DataLoader
 
 from fragility.errors import FragilityError, MethodFailure
 from fragility.estimators._gradients import gradients_of_tests
@@ -115,6 +116,13 @@ class Losses(nn.Module):
         """Returns the mean loss at other parameters over examples given as inputs and targets."""
         losses: Tensor = functional_call(self, parameters, tuple(data))
         return losses.mean()
+
+
+def ready(batches: list[tuple[Tensor, ...]]) -> DataLoader[Any]:
+    """Returns a loader of batches that are made already."""
+    # Whatever can be indexed will do.
+    given: Any = batches
+    return DataLoader(given, batch_size=None)
 
 
 @contextmanager

@@ -6,9 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from fragility.estimators._peers import HessianPeer, System, finite, running
+from fragility.estimators._peers import HessianPeer, System, finite, ready, running
 from fragility.estimators.base import Estimate
 from fragility.identity import derive_seed
 from fragility.numerics.gradients import example_blocks
@@ -76,7 +75,7 @@ class Captum(HessianPeer):
         from captum.influence._core.arnoldi_influence_function import ArnoldiInfluenceFunction
 
         # The module computes losses itself: captum's loss, of outputs and labels, passes them on.
-        train = DataLoader([(x, y, y) for x, y in blocks], batch_size=None)
+        train = ready([(x, y, y) for x, y in blocks])
         shared = {"checkpoints_load_func": _nothing_to_load, "loss_fn": _Same()}
         if self.method == "grad_dot":
             return TracInCP(system.losses, train, iter(["trained"]), **shared)

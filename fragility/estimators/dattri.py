@@ -7,9 +7,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from fragility.estimators._peers import HessianPeer, System, finite, one_strength, running
+from fragility.estimators._peers import HessianPeer, System, finite, one_strength, ready, running
 from fragility.estimators.base import Estimate
 from fragility.identity import derive_seed
 from fragility.numerics.gradients import block_rows, example_blocks
@@ -60,7 +59,7 @@ class Dattri(HessianPeer):
         # Without gradients: dattri would keep the graph of every step.
         with running("dattri", model), torch.no_grad():
             attributor = self._attributor(system)
-            attributor.cache(DataLoader([(model.inputs, model.targets)], batch_size=None))
+            attributor.cache(ready([(model.inputs, model.targets)]))
             gradients = attributor.generate_test_rep(0, _one_batch(*tests))
             parts = torch.split(gradients, rows)
             vectors = torch.cat([attributor.transform_test_rep(0, part) for part in parts])
