@@ -59,7 +59,7 @@ def effects_of(bench: Workbench, task: Task) -> Effects:
     before = bench.base_losses(planned)["test_loss"][test_points]
     retrainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "retrain"]
     after = np.stack([bench.store.arrays(i, "test_loss")["test_loss"] for i in retrainings])
-    after = after[:, test_points].reshape(procedure.replicates, -1, len(test_points))
+    after = after[:, test_points].reshape(procedure.conduct.replicates, -1, len(test_points))
     # The first retraining of every replicate is the placebo.
     members = bench.removed(task).members
     return Effects(members, test_points, before, after[:, 1:], after[:, 0])

@@ -105,7 +105,7 @@ def _start(
     procedure: Procedure,
     base: dict[str, Tensor],
 ) -> dict[str, Tensor]:
-    if procedure.start == "warm":
+    if not procedure.conduct.cold:
         return base
     replicate = task.replicate or 0
     return bench.initial(
@@ -121,7 +121,7 @@ def _memory(
     layout: Layout,
 ) -> dict[str, Tensor]:
     """Returns what the base optimizers remember of the coordinates that are retrained."""
-    if procedures[0].state == "reset":
+    if not procedures[0].conduct.resumes:
         return {}
     memories = [bench.memory(planned) for planned in cells]
     return {
@@ -142,7 +142,7 @@ def _trajectory(
     cells: Sequence[PlannedCell],
     bases: Sequence[dict[str, Tensor]],
 ) -> LossTrajectory | None:
-    every = _procedure(bench, batch.tasks[0]).record_every
+    every = _procedure(bench, batch.tasks[0]).conduct.record_every
     if not every:
         return None
     tensors = bench.examples(cells[0], cells[0].cell.training.torch_dtype)

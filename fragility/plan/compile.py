@@ -250,7 +250,7 @@ class _Compiler:
         estimates: dict[tuple[str, str], Task],
     ) -> Iterator[Task]:
         cell, train_id = self.planned.cell, self.planned.train_id
-        if procedure.state == "resume" and not cell.training.resumable:
+        if procedure.conduct.resumes and not cell.training.resumable:
             message = f"training `{cell.training_label}` leaves no optimizer state to resume."
             raise self._error(f"procedures.{name}.state", UsageError(message))
         if refusal := not_convex_retraining(cell.model, cell.training, procedure):
@@ -259,8 +259,8 @@ class _Compiler:
         if procedure.needs_scores_of is not None:
             inputs.append(estimates[procedure.needs_scores_of, selection].task_id)
         recorded: JSON = None
-        if procedure.record_every:
-            recorded = [procedure.record_every, selection]
+        if procedure.conduct.record_every:
+            recorded = [procedure.conduct.record_every, selection]
         retraining = procedure.retraining(cell.training)
         how = digest(
             [
@@ -280,7 +280,7 @@ class _Compiler:
             # Only a cold start draws; its seed follows from the replicate in the identity.
             seed = (
                 initialization_seed(cell.seed, cell.repeat, removal.replicate)
-                if procedure.start == "cold"
+                if procedure.conduct.cold
                 else None
             )
             order = order_seed(cell.seed, cell.repeat, retraining, removal)

@@ -68,13 +68,17 @@ def _key(planned: PlannedCell, task: Task) -> str:
     if task.kind == "retrain":
         procedure = cell.procedures[str(task.procedure)]
         recorded: JSON = None
-        if procedure.record_every:
-            recorded = [procedure.record_every, task.selection]
+        conduct = procedure.conduct
+        if conduct.record_every:
+            recorded = [conduct.record_every, task.selection]
         fusion = procedure.retraining(cell.training).fusion()
         if _features(planned, task) * 8 > OWN_FEATURES_BYTES:
             shape.append(planned.train_id)
         parameters = canonical(procedure.parameters)
-        return digest([*shape, fusion, parameters, procedure.state, recorded])
+        of_its_own = digest(procedure.identity()) if procedure.linear_response else None
+        bregman = procedure.proximity is not None and procedure.proximity.bregman
+        near = [procedure.proximity is not None, bregman, of_its_own]
+        return digest([*shape, fusion, parameters, conduct.resumes, recorded, *near])
     groups = task.procedure if task.groups else None
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs), groups])
 

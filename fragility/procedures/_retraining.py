@@ -6,32 +6,26 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeInt, PositiveFloat, model_validator
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fragility.method import JSON
-from fragility.procedures.base import Procedure, Removal
+from fragility.procedures.base import Conduct, Procedure, removal_weights
 from fragility.training import Order, Training
 from fragility.training.newton import Newton
 
-# The training's identity, the slots and the seeds hold what these decide.
-_ELSEWHERE = frozenset(
-    {
-        "train_points",
-        "groups",
-        "test_points",
-        "replicates",
-        "record_every",
-        "epochs",
-        "order",
-        "solver",
-    }
-)
 _DETERMINISTIC = {None: "retraining on the full batch", "shared": "retraining in a shared order"}
 
 
 class Retraining(Procedure):
     """A procedure that removes examples from the objective and trains again."""
 
+    start: Literal["warm", "cold"] = "warm"
+    """Where a retraining starts: at the base model's parameters, or at initial values."""
+    state: Literal["reset", "resume"] = "reset"
+    """Optimizer and schedule begin anew, or a warm start goes on with the base training's."""
+    replicates: PositiveInt = 1
+    """How often each retraining is done; the procedure says what differs between them."""
+    record_every: NonNegativeInt = 0
+    """Note the chosen test points' loss every so many retraining steps; 0: do not."""
     steps: NonNegativeInt | None = None
     """Upper limit of retraining steps on the full batch; null: the training's."""
     epochs: NonNegativeInt | None = None
@@ -75,18 +69,11 @@ class Retraining(Procedure):
             )
         return None
 
-    def removals(self, n_train: int) -> list[Removal]:
-        """Returns the placebos and then the removals, slot by slot."""
-        how: dict[str, JSON] = {
-            name: value for name, value in self.identity().items() if name not in _ELSEWHERE
-        }
-        slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
-        slots += list(enumerate(self.slots(n_train)))
-        return [
-            Removal(slot, replicate, identity, {**how, "slot": identity, "replicate": replicate})
-            for replicate in range(self.replicates)
-            for slot, identity in slots
-        ]
+    @property
+    def conduct(self) -> Conduct:
+        """How retrainings are begun, repeated and watched."""
+        cold, resumes = self.start == "cold", self.state == "resume"
+        return Conduct(cold, resumes, self.replicates, self.record_every)
 
     def retraining(self, training: Training) -> Training:
         """Returns the base model's training, or Newton's, with this procedure's stopping rules."""
@@ -98,9 +85,4 @@ class Retraining(Procedure):
 
     def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
         """Returns 1/n, or 1 over the number that is left; 0 for what is removed."""
-        weights = np.full(n_train, 1 / n_train)
-        if removed is not None:
-            if self.removal == "drop":
-                weights[:] = 1 / (n_train - len(removed))
-            weights[removed] = 0
-        return weights
+        return removal_weights(n_train, removed, drop=self.removal == "drop")

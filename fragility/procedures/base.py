@@ -8,12 +8,27 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeInt, PositiveInt, field_validator
+from pydantic import field_validator
 
 from fragility.method import JSON, Method, Room
+from fragility.numerics.curvature import Curvature
 from fragility.numerics.network import ParameterSet
 from fragility.selectors import SELECTORS, Candidates, Selector
 from fragility.training import Training
+
+# The training's identity, the slots and the seeds hold what these decide.
+_ELSEWHERE = frozenset(
+    {
+        "train_points",
+        "groups",
+        "test_points",
+        "replicates",
+        "record_every",
+        "epochs",
+        "order",
+        "solver",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,25 +55,52 @@ class Chosen:
     values: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Conduct:
+    """How retrainings are begun, repeated and watched.
+
+    `cold`: from initial values instead of the base model's parameters; `resumes`: with what the
+    base training's optimizer remembers; `replicates`: how often each is done; `record_every`: steps
+    after which test losses are noted, 0 for never.
+    """
+
+    cold: bool = False
+    resumes: bool = False
+    replicates: int = 1
+    record_every: int = 0
+
+
+@dataclass(frozen=True)
+class Proximity:
+    """What holds retrained parameters near the base model's: (strength/2) |theta - base|^2.
+
+    With `bregman` the other examples' losses, and the penalty, are replaced by their Bregman
+    divergences from the base model, which are smallest there.
+    """
+
+    strength: float
+    bregman: bool
+
+
+@dataclass(frozen=True)
+class LinearResponse:
+    """A curvature and its damping: the response is (C + damping I)^-1 times a gradient."""
+
+    curvature: Curvature
+    damping: float
+
+
 class Procedure(Method):
-    """A ground truth: effects of removal, measured by retraining."""
+    """A ground truth: effects of removal on the chosen test points."""
 
     removes: ClassVar[Literal["point", "group"]]
     """Whether a slot holds one training point or a group of them."""
 
     test_points: Annotated[Selector, SELECTORS]
     """Which test points the effect is measured on."""
-    start: Literal["warm", "cold"] = "warm"
-    """Where a retraining starts: at the base model's parameters, or at initial values."""
     parameters: ParameterSet = "all"
     """What is retrained: `all`, `last_layer`, `last_layer_weight`, or patterns of parameter names
     such as `["3.*"]`; the rest is frozen at the base model's values."""
-    state: Literal["reset", "resume"] = "reset"
-    """Optimizer and schedule begin anew, or a warm start goes on with the base training's."""
-    replicates: PositiveInt = 1
-    """How often each retraining is done; the procedure says what differs between them."""
-    record_every: NonNegativeInt = 0
-    """Note the chosen test points' loss every so many retraining steps; 0: do not."""
 
     @field_validator("test_points")
     @classmethod
@@ -69,6 +111,21 @@ class Procedure(Method):
 
     def objection(self, training: Training) -> str | None:
         """Returns why this makes no sense with a base model trained that way; None if it does."""
+        return None
+
+    @property
+    def conduct(self) -> Conduct:
+        """How retrainings are begun, repeated and watched: once, from the base model."""
+        return Conduct()
+
+    @property
+    def proximity(self) -> Proximity | None:
+        """What holds the retrained parameters near the base model's, if anything does."""
+        return None
+
+    @property
+    def linear_response(self) -> LinearResponse | None:
+        """The curvature whose linear response stands for retraining, if it does."""
         return None
 
     @property
@@ -97,9 +154,18 @@ class Procedure(Method):
             MethodFailure: the training set does not have what is asked for.
         """
 
-    @abstractmethod
     def removals(self, n_train: int) -> list[Removal]:
-        """Returns every retraining, for each replicate a placebo first."""
+        """Returns every retraining, for each replicate a placebo first, then slot by slot."""
+        how: dict[str, JSON] = {
+            name: value for name, value in self.identity().items() if name not in _ELSEWHERE
+        }
+        slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
+        slots += list(enumerate(self.slots(n_train)))
+        return [
+            Removal(slot, replicate, identity, {**how, "slot": identity, "replicate": replicate})
+            for replicate in range(self.conduct.replicates)
+            for slot, identity in slots
+        ]
 
     @abstractmethod
     def retraining(self, training: Training) -> Training:
@@ -111,6 +177,18 @@ class Procedure(Method):
 
         `removed` are the positions that a slot removes, None for a placebo.
         """
+
+
+def removal_weights(
+    n_train: int, removed: NDArray[np.int64] | None, *, drop: bool
+) -> NDArray[np.float64]:
+    """Returns 1/n, or with `drop` 1 over the number that is left; 0 for what is removed."""
+    weights = np.full(n_train, 1 / n_train)
+    if removed is not None:
+        if drop:
+            weights[:] = 1 / (n_train - len(removed))
+        weights[removed] = 0
+    return weights
 
 
 PROCEDURES: Room[Procedure] = Room("procedures", Procedure, "fragility.procedures")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Literal
 
-import numpy as np
-
-from fragility.method import JSON
+from fragility.procedures._points import OneAtATime
 from fragility.procedures._retraining import Retraining
-from fragility.procedures.base import Chosen
-from fragility.selectors import SELECTORS, Candidates, Selector
 
 
-class LeaveOneOut(Retraining):
+class LeaveOneOut(Retraining, OneAtATime):
     """Removes one training point at a time, retrains, and takes the change of the test loss.
 
     `start: warm` begins at the base model's parameters, `start: cold` at initial values. The
@@ -35,30 +31,4 @@ class LeaveOneOut(Retraining):
     Reference: Koh and Liang 2017, section 4.1; Epifano et al. 2023, section 3.
     """
 
-    removes: ClassVar = "point"
     kind: Literal["leave_one_out"] = "leave_one_out"
-    train_points: Annotated[Selector, SELECTORS]
-    """Which training points are removed, one at a time."""
-
-    @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores choose the points, if any do."""
-        return str(self.train_points.model_dump()["estimator"]) if self._by_scores else None
-
-    @property
-    def _by_scores(self) -> bool:
-        return self.train_points.needs == "scores"
-
-    @property
-    def rule(self) -> tuple[str, str]:
-        """The selector of the training points."""
-        return "train_points", self.train_points.kind
-
-    def slots(self, n_train: int) -> list[JSON]:
-        """Returns the selector's slots."""
-        return self.train_points.slots(n_train)
-
-    def choose(self, candidates: Candidates) -> Chosen:
-        """Returns the selector's points."""
-        points, values = self.train_points.choose(candidates)
-        return Chosen(tuple(np.array([point]) for point in points), values)
