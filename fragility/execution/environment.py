@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
 import torch
@@ -28,9 +28,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions that a run's numbers depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+def versions(others: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the versions that a run's numbers depend on, some other packages included."""
+    names = dict.fromkeys((*_PACKAGES, *others))
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
 def compilation(stacks: Sequence[str]) -> str | None:

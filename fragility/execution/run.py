@@ -30,7 +30,7 @@ from fragility.execution.events import (
 from fragility.execution.executors import Executor
 from fragility.execution.executors.local import Local
 from fragility.execution.outcome import Outcome
-from fragility.execution.packages import check_packages
+from fragility.execution.packages import check_packages, needed_packages
 from fragility.execution.work import work
 from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
@@ -229,7 +229,7 @@ class _Driver:
                 predicted_seconds=self.predicted,
                 device=str(self.bench.device),
                 threads=torch.get_num_threads(),
-                versions=versions(),
+                versions=versions(needed_packages(plan, self.wanted - self.done).values()),
                 seed=plan.seed,
             ),
             plan_record(plan),

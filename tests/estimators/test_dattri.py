@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fragility.errors import MethodFailure
 from fragility.estimators._influence import RelativeDamping
 from fragility.estimators._peers import Losses
+from fragility.estimators.datainf import DataInf
 from fragility.estimators.dattri import Dattri
 from fragility.estimators.exact import Exact
 from fragility.regularizers.weight_decay import WeightDecay
@@ -165,6 +166,13 @@ def test_datainf_is_the_mean_of_the_inverses_of_single_examples() -> None:
         expected += v @ torch.stack(inverses).mean(dim=0) @ g.T / model.n
     found = Dattri(method="datainf", damping=0.2).estimate(model, ALL_TEST).scores
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_datainf_is_ours() -> None:
+    model = fitted("mlp", EVEN)
+    found = Dattri(method="datainf", damping=0.2).estimate(model, ALL_TEST).scores
+    ours = DataInf(damping=0.2).estimate(model, ALL_TEST).scores
+    torch.testing.assert_close(found, ours, rtol=1e-9, atol=1e-13)
 
 
 def test_datainf_takes_one_strength_of_the_penalty() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,10 @@ def test_scores_that_are_there_need_no_package(
 ) -> None:
     first = run(PEERS, tmp_path)
     assert first.failed == 0
+    ((versions,),) = rows(tmp_path, "SELECT versions FROM runs")
+    found = json.loads(versions)
+    assert {found["captum"], found["kronfluence"]} == {version("captum"), version("kronfluence")}
+    assert "dattri" not in found
     hide(monkeypatch)
     assert run(PEERS, tmp_path).cached == first.ok
 
