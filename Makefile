@@ -41,8 +41,10 @@ bench: $(VENV)/.runtime ## our engine beside plain loops; DATA=DIR holds MNIST/r
 	$(BIN)/python -m benchmarks.frozen --data $(DATA)
 	$(BIN)/python -m benchmarks.compile
 
-docs: $(VENV)/.runtime ## write docs/tables.md from the store's own documentation
+docs: $(VENV)/.runtime ## write docs/tables.md and the table in docs/estimators.md from the code's own documentation
 	$(BIN)/python -c 'from fragility.store.documentation import markdown; print(markdown(), end="")' > docs/tables.md
+	$(BIN)/python -c 'from pathlib import Path; from fragility.study.documentation import refreshed; \
+	  page = Path("docs/estimators.md"); page.write_text(refreshed(page.read_text()))'
 
 lock: ## bring the lock files in step with pyproject.toml
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==$(UV_VERSION); }

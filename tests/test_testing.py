@@ -60,6 +60,7 @@ def test_every_estimator_keeps_the_laws(kind: str, monkeypatch: pytest.MonkeyPat
     [
         (Exact(parameters="last_layer_weight", damping=0.1, curvature="empirical_fisher"), {}),
         (Exact(ensemble=3, dtype="float32"), {}),
+        (Exact(groups="second_order"), {}),
         (KFAC(labels="sampled"), {"order_matters": True}),
         (LiSSA(depth=20, batch_size=12, scale=6.0), {"order_matters": True}),
     ],
@@ -276,6 +277,33 @@ def test_facts_that_are_no_numbers_are_caught(
         check_estimator(
             bending(lambda found, model: Estimate(found.scores, diagnostics, by_test_point))
         )
+
+
+class OfGroups(Sound):
+    """Groups score the mean of their members.
+
+    Valid when: never.
+    Cost: none.
+    Reference: none.
+    """
+
+    kind: Literal["of_groups"] = "of_groups"  # type: ignore[assignment]
+    own: bool = False
+    """Whether it says so."""
+
+    @property
+    def scores_groups(self) -> bool:
+        return self.own
+
+    def estimate_groups(self, models: Any, test_points: Any, groups: Any) -> Estimate:
+        points = self.estimate(models[0], test_points).scores
+        return Estimate(torch.stack([points[:, group].mean(dim=1) for group in groups], dim=1))
+
+
+def test_groups_that_are_not_sums_are_caught() -> None:
+    with pytest.raises(AssertionError, match="the score of a group must be the sum of its memb"):
+        check_estimator(OfGroups())
+    check_estimator(OfGroups(own=True))
 
 
 class Forgiving(Sound):

@@ -77,6 +77,11 @@ class Python(Estimator):
         """The `ensemble` among the settings, 1 where they say nothing."""
         return self._setting("ensemble", _ENSEMBLE, 1)
 
+    @property
+    def scores_groups(self) -> bool:
+        """Whether the settings have `groups` other than `sum`, as influence functions can."""
+        return self.settings.get("groups", "sum") != "sum"
+
     def _setting(self, name: str, adapter: TypeAdapter[T], default: T) -> T:
         # What the class says of a wrong value is told when it is imported.
         try:

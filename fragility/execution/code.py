@@ -68,15 +68,24 @@ def _made(loaded: LoadedStudy, label: str, row: Row, python: Python) -> Estimato
     except UsageError as error:
         raise problem_of_class(loaded, label, row, str(error)) from error
     made = with_settings(loaded, label, row, python, method)
-    if made.models != python.models:
-        raise problem_of_class(
-            loaded,
-            label,
-            row,
-            f"`{python.code.name}` averages over {made.models} models, which must be known before "
-            f"it is imported. Write `settings: {{ensemble: {made.models}}}`.",
-        )
+    if unplanned := _unplanned(python, made):
+        raise problem_of_class(loaded, label, row, unplanned)
     return made
+
+
+def _unplanned(python: Python, made: Estimator) -> str | None:
+    """Returns what a plan would have had to know before the class was imported, or None."""
+    if made.models != python.models:
+        return (
+            f"`{python.code.name}` averages over {made.models} models, which must be known before "
+            f"it is imported. Write `settings: {{ensemble: {made.models}}}`."
+        )
+    if made.scores_groups != python.scores_groups:
+        return (
+            f"`{python.code.name}` scores groups in a way of its own, which must be known before "
+            "it is imported. Install its package with an entry point, and use its `kind`."
+        )
+    return None
 
 
 def _estimator_class(name: str, found: object) -> type[Estimator]:

@@ -18,6 +18,7 @@ from fragility.testing.scores import (
     assert_deterministic,
     assert_diverged,
     assert_facts,
+    assert_groups,
     assert_shape,
     assert_test_points,
     assert_training_order,
@@ -29,6 +30,7 @@ __all__ = [
     "assert_diverged",
     "assert_documented",
     "assert_facts",
+    "assert_groups",
     "assert_identity",
     "assert_shape",
     "assert_sign",
@@ -70,6 +72,7 @@ def check_estimator(
         assert_test_points(estimator, problem)
         if not order_matters:
             assert_training_order(estimator, problem)
+        assert_groups(estimator, problem)
         assert_untouched(estimator, problem)
         assert_facts(estimator, problem)
         assert_diverged(estimator, problem)

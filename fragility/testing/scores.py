@@ -84,6 +84,24 @@ def assert_training_order(estimator: Estimator, problem: Problem) -> None:
     assert_same(estimator, other, found, expected, law)
 
 
+def assert_groups(estimator: Estimator, problem: Problem) -> None:
+    """A group has one finite score: the sum of its members', or what the estimator says it is."""
+    groups = [torch.tensor([0, 3, 5]), torch.tensor([1])]
+    models = [problem.trained] * estimator.models
+    try:
+        found = estimator.estimate_groups(models, ALL_TEST_POINTS, groups).scores
+    except MethodFailure as failure:
+        broken(estimator, problem, f"groups must have an answer too, but it fails: {failure}")
+    if tuple(found.shape) != (N_TEST, 2) or not bool(torch.isfinite(found).all()):
+        text = f"scores of two groups must be finite, of shape {(N_TEST, 2)}, and are {found}."
+        broken(estimator, problem, text)
+    if not estimator.scores_groups:
+        scores = answer(estimator, problem).scores
+        sums = torch.stack([scores[:, group].sum(dim=1) for group in groups], dim=1)
+        law = "the score of a group must be the sum of its members' (`scores_groups` is false)"
+        assert_same(estimator, problem, found, sums, law)
+
+
 def assert_untouched(estimator: Estimator, problem: Problem) -> None:
     """An estimate leaves the model, random state and torch's settings as they were."""
     before = _state(problem.trained)

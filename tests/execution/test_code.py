@@ -36,6 +36,11 @@ class Averaging(Exact):
     ensemble: int = 2
 
 
+class OfGroups(Exact):
+    kind: Literal["of_groups"] = "of_groups"
+    groups: Literal["sum", "second_order"] = "second_order"
+
+
 class Unnamed(Exact):
     kind: str = "unnamed"
 
@@ -268,6 +273,16 @@ estimators:
             [
                 "8:13 estimators.mine.python: `Unnamed` has no kind. Add "
                 '`kind: Literal["unnamed"] = "unnamed"`.'
+            ],
+        ),
+        (
+            ":Mine",
+            ":OfGroups",
+            (),
+            [
+                "8:13 estimators.mine.python: `OfGroups` scores groups in a way of its own, which "
+                "must be known before it is imported. Install its package with an entry point, "
+                "and use its `kind`."
             ],
         ),
         (
