@@ -96,9 +96,15 @@ def _fit(
     layout = bench.network(cells[0]).layout
     n = cells[0].facts.n_train
     problem = stack_problem(
-        bench, cells, layout, [{} for _ in cells], [np.full(n, 1 / n) for _ in cells]
+        bench,
+        cells,
+        layout,
+        [{} for _ in cells],
+        [np.full(n, 1 / n) for _ in cells],
+        trainings[0].torch_dtype,
     )
-    start = layout.flatten(bench.initial(cells[0], 0)).expand(len(cells), -1)
+    initial = layout.flatten(bench.initial(cells[0], 0)).to(trainings[0].torch_dtype)
+    start = initial.expand(len(cells), -1)
     fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), Recorder())
     return bool(fit.converged[0]), int(fit.steps[0])
 

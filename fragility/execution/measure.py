@@ -56,7 +56,8 @@ def effects_of(bench: Workbench, task: Task) -> Effects:
     planned = bench.cell(task)
     procedure = planned.cell.procedures[str(task.procedure)]
     test_points, _ = bench.test_points(planned, procedure)
-    before = bench.base_losses(planned)["test_loss"][test_points]
+    dtype = procedure.retraining(planned.cell.training).torch_dtype
+    before = bench.test_losses(planned, dtype)[test_points]
     retrainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "retrain"]
     after = np.stack([bench.store.arrays(i, "test_loss")["test_loss"] for i in retrainings])
     after = after[:, test_points].reshape(procedure.conduct.replicates, -1, len(test_points))

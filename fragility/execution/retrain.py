@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fragility.execution.measure import group_id
+from fragility.execution.anchors import anchored
 from fragility.execution.outcome import Outcome
+from fragility.execution.respond import removed_words, respond
 from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.trajectory import LossTrajectory
 from fragility.execution.workbench import Workbench
@@ -24,21 +24,25 @@ from fragility.training import Recorder, Start
 
 def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
     """Returns the removed point of every retraining, and every test example's loss after it."""
-    outcome = Outcome(batch)
-    cells = [bench.cell(task) for task in batch.tasks]
     procedures = [_procedure(bench, task) for task in batch.tasks]
     removed = _removed(batch, bench)
+    if procedures[0].linear_response is not None:
+        return respond(batch, bench, removed)
+    outcome = Outcome(batch)
+    cells = [bench.cell(task) for task in batch.tasks]
     network = bench.network(cells[0])
     layout = network.select(procedures[0].parameters)
-    base_of = lru_cache(maxsize=None)(lambda train_id: bench.parameters(by_train_id[train_id]))
-    by_train_id = {planned.train_id: planned for planned in cells}
-    bases = [base_of(planned.train_id) for planned in cells]
+    trainings = [p.retraining(c.cell.training) for p, c in zip(procedures, cells, strict=True)]
+    dtype = trainings[0].torch_dtype
+    by_train_id = {planned.train_id: bench.parameters(planned, dtype) for planned in cells}
+    bases = [by_train_id[planned.train_id] for planned in cells]
     frozen = [{n: p for n, p in base.items() if n not in layout.names} for base in bases]
     weights = [
         procedure.weights(planned.facts.n_train, members)
         for procedure, planned, members in zip(procedures, cells, removed, strict=True)
     ]
-    problem = stack_problem(bench, cells, layout, frozen, weights)
+    problem = stack_problem(bench, cells, layout, frozen, weights, dtype)
+    problem = anchored(problem, procedures, cells, torch.stack([*map(layout.flatten, bases)]))
     theta = [
         layout.flatten(_start(bench, *place))
         for place in zip(batch.tasks, cells, procedures, bases, strict=True)
@@ -48,7 +52,6 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
         _memory(bench, cells, procedures, network, layout),
         [task.order_seed or 0 for task in batch.tasks],
     )
-    trainings = [p.retraining(c.cell.training) for p, c in zip(procedures, cells, strict=True)]
     trajectory = _trajectory(batch, bench, cells, bases)
     checkpoint = bench.checkpoint(batch)
     recorder = Recorder(progress, trajectory, checkpoint)
@@ -67,7 +70,7 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
             fit,
             parameters,
             role="placebo" if members is None else "retraining",
-            removed=None if members is None else _words(procedures[position], members),
+            removed=removed_words(procedures[position], members),
             distance=float(moved.norm()),
             artifact=None,
         )
@@ -90,12 +93,6 @@ def _removed(batch: Batch, bench: Workbench) -> list[NDArray[np.int64] | None]:
             chosen[place] = bench.removed(task)
         removed.append(None if task.slot is None else chosen[place].members[task.slot])
     return removed
-
-
-def _words(procedure: Procedure, members: NDArray[np.int64]) -> str:
-    if procedure.removes == "group":
-        return f"group {group_id(members)} of {len(members)}"
-    return str(int(members[0]))
 
 
 def _start(

@@ -26,6 +26,7 @@ def stack_problem(
     layout: Layout,
     frozen: Sequence[dict[str, Tensor]],
     weights: Sequence[NDArray[np.float64]],
+    dtype: torch.dtype,
 ) -> StackProblem:
     """Returns the objectives of a stack whose k-th model stands in `cells[k]`.
 
@@ -34,7 +35,6 @@ def stack_problem(
     model, and the stack is one of the suffixes on its features.
     """
     first = cells[0]
-    dtype = first.cell.training.torch_dtype
     network = bench.network(first)
     tensors = bench.examples(first, dtype)
     decay = [_strengths(planned, layout, network.layout) for planned in cells]
@@ -91,7 +91,7 @@ def record_training(
 ) -> NDArray[np.float64]:
     """Writes the facts of one training, and returns the loss of each test example."""
     network, loss, task = bench.network(planned), bench.loss(planned), planned.facts.task
-    tensors = bench.examples(planned, planned.cell.training.torch_dtype)
+    tensors = bench.examples(planned, next(iter(parameters.values())).dtype)
     test_losses, test_outputs = evaluate(
         network, loss, parameters, tensors.test_inputs, tensors.test_targets
     )

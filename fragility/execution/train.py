@@ -28,7 +28,12 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
     initial = [bench.initial(c, seed) for c, seed in zip(cells, seeds, strict=True)]
     n = cells[0].facts.n_train
     problem = stack_problem(
-        bench, cells, layout, [{} for _ in cells], [np.full(n, 1 / n) for _ in cells]
+        bench,
+        cells,
+        layout,
+        [{} for _ in cells],
+        [np.full(n, 1 / n) for _ in cells],
+        cells[0].cell.training.torch_dtype,
     )
     trainings = [c.cell.training for c in cells]
     start = torch.stack([layout.flatten(values) for values in initial])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
+from fragility.numerics.evaluate import evaluate
 from fragility.numerics.history import History
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Network
@@ -81,10 +82,17 @@ class Workbench:
             tensor(data.test.targets),
         )
 
-    def parameters(self, planned: PlannedCell, train_id: str | None = None) -> dict[str, Tensor]:
-        """Returns the parameters of the cell's base model, in the precision it was trained in."""
+    def parameters(
+        self, planned: PlannedCell, dtype: torch.dtype | None = None, train_id: str | None = None
+    ) -> dict[str, Tensor]:
+        """Returns the parameters of the cell's base model, or of another repeat's.
+
+        In the precision it was trained in, unless another is given.
+        """
         arrays = self.store.read_model(train_id or planned.train_id)
-        return {name: torch.from_numpy(a).clone().to(self.device) for name, a in arrays.items()}
+        return {
+            name: torch.from_numpy(a).clone().to(self.device, dtype) for name, a in arrays.items()
+        }
 
     def trained(self, planned: PlannedCell, train_id: str | None = None) -> TrainedModel:
         """Returns the cell's base model, or that of another repeat, with its examples."""
@@ -94,7 +102,7 @@ class Workbench:
             network=network,
             loss=self.loss(planned),
             decay=planned.cell.regularization.decay(network.layout),
-            parameters=self.parameters(planned, train_id),
+            parameters=self.parameters(planned, train_id=train_id),
             inputs=tensors.inputs,
             targets=tensors.targets,
             test_inputs=tensors.test_inputs,
@@ -162,6 +170,20 @@ class Workbench:
             inputs=examples.inputs,
             targets=examples.targets,
         )
+
+    def test_losses(self, planned: PlannedCell, dtype: torch.dtype) -> NDArray[np.float64]:
+        """Returns the base model's loss on every test example, in a precision of choice."""
+        if dtype == planned.cell.training.torch_dtype:
+            return self.base_losses(planned)["test_loss"]
+        tensors = self.examples(planned, dtype)
+        losses, _ = evaluate(
+            self.network(planned),
+            self.loss(planned),
+            self.parameters(planned, dtype),
+            tensors.test_inputs,
+            tensors.test_targets,
+        )
+        return np.asarray(losses.double().cpu().numpy())
 
     def base_losses(self, planned: PlannedCell) -> Mapping[str, NDArray[np.float64]]:
         """Returns the base model's `train_loss` and `test_loss` of every example."""

@@ -74,7 +74,7 @@ def eager_because(problem: StackProblem, gradients: int, examples: int) -> str |
     if problem.weights.device.type != "cpu":
         return "torch.compile is used on the CPU only"
     chain = is_chain(problem.network.module, problem.inputs.dim())
-    if problem.frozen or problem.own_inputs or not chain:
+    if problem.frozen or problem.own_inputs or problem.anchor or not chain:
         return "torch.compile is used for chains of layers on shared inputs only"
     if gradients * examples * problem.activations < WORK:
         return "torch.compile does not pay here (benchmarks/torch_compile.py)"

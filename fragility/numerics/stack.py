@@ -61,6 +61,25 @@ class Compiled:
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """A pull towards a point, (1/2) sum_p s_kp (theta_p - a_kp)^2, and a tilt of the outputs.
+
+    `theta` (K, P); `strength` (K, P). `tilt` (B, n, c), where given, is subtracted as
+    sum_i <tilt_bi, outputs_i>, b = `base` (K,) being each model's row: it makes the sum of losses
+    one of Bregman divergences from a base model.
+    """
+
+    theta: Tensor
+    strength: Tensor
+    tilt: Tensor | None
+    base: Tensor
+
+    def select(self, index: Tensor | slice) -> Anchor:
+        """Returns the anchor of some of the models."""
+        return Anchor(self.theta[index], self.strength[index], self.tilt, self.base[index])
+
+
+@dataclass(frozen=True)
 class StackProblem:
     """The objectives J_k(theta) = sum_i w_ki l(z_i, theta) + 1/2 sum_p d_kp theta_p^2 of K models.
 
@@ -68,7 +87,8 @@ class StackProblem:
     that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
     `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
     each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled`
-    serves the parts of the stack that have its shape, where all models share their inputs.
+    serves the parts of the stack that have its shape, where all models share their inputs. With an
+    `anchor` the objectives have its terms too; minibatches do not.
     """
 
     network: Network
@@ -81,6 +101,7 @@ class StackProblem:
     decay: Tensor
     own_inputs: bool = False
     compiled: Compiled | None = None
+    anchor: Anchor | None = None
 
     @property
     def models(self) -> int:
@@ -171,7 +192,12 @@ class StackProblem:
 
     def _evaluation(self, theta: Tensor, data_loss: Tensor, slope: Tensor) -> Evaluation:
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
-        return Evaluation(data_loss + penalty, data_loss, slope + self.decay * theta)
+        gradient = slope + self.decay * theta
+        if self.anchor is not None:
+            away = theta - self.anchor.theta
+            penalty = penalty + 0.5 * (self.anchor.strength * away.square()).sum(dim=1)
+            gradient = gradient + self.anchor.strength * away
+        return Evaluation(data_loss + penalty, data_loss, gradient)
 
     def select(self, index: Tensor | slice) -> StackProblem:
         """Returns the problem of some of the models."""
@@ -181,6 +207,7 @@ class StackProblem:
             inputs=self.inputs[index] if self.own_inputs else self.inputs,
             weights=self.weights[index],
             decay=self.decay[index],
+            anchor=None if self.anchor is None else self.anchor.select(index),
         )
 
 
@@ -188,10 +215,12 @@ def differentiated(problem: StackProblem, theta: Tensor) -> tuple[Tensor, Tensor
     """Returns weighted mean losses (K,) without penalty, and their gradients (K, P)."""
     point = theta.detach().requires_grad_()
     with torch.enable_grad():
-        losses = problem.loss.per_example(
-            problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs), problem.targets
-        )
+        outputs = problem.outputs(point, problem.inputs, own_inputs=problem.own_inputs)
+        losses = problem.loss.per_example(outputs, problem.targets)
         data_loss = (problem.weights * losses).sum(dim=1)
+        anchor = problem.anchor
+        if anchor is not None and anchor.tilt is not None:
+            data_loss = data_loss - (anchor.tilt[anchor.base] * outputs).sum(dim=(1, 2))
         (gradient,) = torch.autograd.grad(data_loss.sum(), point)
     return data_loss.detach(), gradient
 
