@@ -44,6 +44,7 @@ def plan_record(plan: Plan) -> PlanRecord:
             "cell_id": [planned.cell_id for planned, _, _ in arms],
             "estimator": [estimator for _, estimator, _ in arms],
             "procedure": [procedure for _, _, procedure in arms],
+            "truth": [planned.cell.procedures[procedure].truth for planned, _, procedure in arms],
             "score_parameters": [_scored_words(p.cell.estimators[e]) for p, e, _ in arms],
             "truth_parameters": [
                 parameter_words(p.cell.procedures[q].parameters) for p, _, q in arms

@@ -70,6 +70,13 @@ class Retraining(Procedure):
         return None
 
     @property
+    def truth(self) -> str:
+        """`warm` or `cold` retraining, over orders or seeds where replicates differ by them."""
+        if self.replicates == 1:
+            return self.start
+        return "cold over seeds" if self.start == "cold" else "warm over orders"
+
+    @property
     def conduct(self) -> Conduct:
         """How retrainings are begun, repeated and watched."""
         cold, resumes = self.start == "cold", self.state == "resume"

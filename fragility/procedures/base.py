@@ -119,6 +119,11 @@ class Procedure(Method):
         return Conduct()
 
     @property
+    def truth(self) -> str:
+        """The counterfactual that is measured, in the words of the ladder of truths."""
+        return self.kind
+
+    @property
     def proximity(self) -> Proximity | None:
         """What holds the retrained parameters near the base model's, if anything does."""
         return None

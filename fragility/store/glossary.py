@@ -59,6 +59,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "point": (_INT, "0-based position of the example in its split as used."),
     "position": (_INT, "0-based position of the task in its record."),
     "predicted_seconds": (_REAL, "Wall time predicted when the run started."),
+    "probability": (
+        _REAL,
+        "Probability with which the draw of points includes this one; null where none is known.",
+    ),
     "procedure": (_TEXT, "Label of the procedure in the study; null where none is concerned."),
     "reason": (_TEXT, "Why there is no value; null when there is one."),
     "record": (_TEXT, "File of the log that holds the task's result."),
@@ -107,8 +111,16 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "train_loss": (_REAL, "Mean loss on the training set in use."),
     "train_point": (_INT, "0-based position of the training example in the training set as used."),
     "training": (_TEXT, "Label of the training in the study."),
+    "truth": (
+        _TEXT,
+        "What the procedure takes for true: linear_response, pbrf, proximal, frozen, warm, cold ...",
+    ),
     "truth_parameters": (_TEXT, "Parameters the retraining changes."),
     "value": (_REAL, "The value; null when there is none."),
     "version": (_INT, "Version of the tables."),
     "versions": (_TEXT, "JSON object of the versions of Python and of the libraries used."),
+    "weighting": (
+        _TEXT,
+        "raw: points count alike; population: each stands for the inverse of its `probability`.",
+    ),
 }

@@ -144,7 +144,11 @@ def _ingest_plan(connection: duckdb.DuckDBPyConnection, path: Path, plan: runs.P
         length = len(next(iter(columns.values()), ()))
         rows = {"plan_id": _texts([plan.plan_id] * length)}
         try:
-            rows |= {name: _typed(columns[name], kind) for name, kind in _own(table, "plan_id")}
+            # A plan of an older version lacks columns that have come since.
+            rows |= {
+                name: _typed(columns.get(name, [None] * length), kind)
+                for name, kind in _own(table, "plan_id")
+            }
         except (KeyError, ValueError, TypeError) as error:
             raise log.damaged(path, error) from error
         _insert(connection, table.name, table.types(), rows)

@@ -56,8 +56,10 @@ TRAINING_COLUMNS = (
     "removed steps converged diverged grad_norm initial_train_loss train_loss train_accuracy"
     " test_loss test_accuracy distance seconds artifact"
 )
-AGREEMENT_COLUMNS = "metric value ci_low ci_high ceiling n reason"
-SUMMARY_COLUMNS = "metric aggregation value ci_low ci_high share_undefined n_test n reason"
+AGREEMENT_COLUMNS = "metric weighting value ci_low ci_high ceiling n reason"
+SUMMARY_COLUMNS = (
+    "metric aggregation weighting value ci_low ci_high share_undefined n_test n reason"
+)
 EFFECT_COLUMNS = "replicate removal test_point train_point group_id before after effect"
 
 RUNS = table(
@@ -87,7 +89,7 @@ PLAN_TABLES = {
     "arms": table(
         "plan_arms",
         "One row per cell, estimator and procedure that a plan compares.",
-        "plan_id cell_id estimator procedure score_parameters truth_parameters mismatch",
+        "plan_id cell_id estimator procedure truth score_parameters truth_parameters mismatch",
     ),
     "tasks": table(
         "plan_tasks",
@@ -118,7 +120,7 @@ FACTS = {
         table(
             "point_facts",
             "One row per example that a task chose.",
-            "task_id split point role value source_row",
+            "task_id split point role value probability source_row",
             role=POINT_ROLE,
             value=POINT_VALUE,
         ),
@@ -135,13 +137,13 @@ FACTS = {
         ),
         table(
             "agreement_facts",
-            "One row per metric and test point, and per metric pooled over test points.",
+            "One row per metric, weighting and test point, and per metric and weighting pooled.",
             f"task_id test_point {AGREEMENT_COLUMNS}",
             test_point=POOLED,
         ),
         table(
             "summary_facts",
-            "One row per metric and way of summarizing it over test points.",
+            "One row per metric, weighting and way of summarizing it over test points.",
             f"task_id {SUMMARY_COLUMNS}",
         ),
         table(

@@ -38,6 +38,11 @@ def _listed(columns: str, of: str) -> str:
     return ", ".join(f"{of}.{column}" for column in columns.split())
 
 
+def _agreed(columns: str) -> str:
+    # Agreements from before there was a weighting have none.
+    return _listed(columns, "f").replace("f.weighting", "coalesce(f.weighting, 'raw') AS weighting")
+
+
 def _labels(columns: str) -> str:
     # The same task may stand in a plan, or in several current plans, more than once under the
     # same labels; its facts must not multiply.
@@ -80,7 +85,7 @@ ARMS = View(
     table(
         "arms",
         "One row per cell, estimator and procedure that are compared.",
-        "cell_id estimator procedure score_parameters truth_parameters mismatch",
+        "cell_id estimator procedure truth score_parameters truth_parameters mismatch",
     ),
     """SELECT DISTINCT * EXCLUDE (plan_id) FROM plan_arms
     WHERE plan_id IN (SELECT plan_id FROM current_plans)""",
@@ -119,11 +124,12 @@ POINTS = View(
     table(
         "points",
         "One row per test or training example that a procedure chose.",
-        "cell_id procedure split point role value source_row",
+        "cell_id procedure split point role value probability source_row",
         role=POINT_ROLE,
         value=POINT_VALUE,
     ),
-    f"""SELECT DISTINCT t.cell_id, t.procedure, {_listed("split point role value source_row", "f")}
+    f"""SELECT DISTINCT t.cell_id, t.procedure,
+        {_listed("split point role value probability source_row", "f")}
     FROM {_labels("procedure")} t JOIN point_facts f USING (task_id)""",
 )
 SCORES = View(
@@ -159,20 +165,20 @@ GROUPS = View(
 AGREEMENTS = View(
     table(
         "agreements",
-        "One row per arm, metric and test point, and per arm and metric pooled.",
+        "One row per arm, metric, weighting and test point, and pooled over test points.",
         f"cell_id estimator procedure test_point {AGREEMENT_COLUMNS}",
         test_point=POOLED,
     ),
-    f"""SELECT t.cell_id, t.estimator, t.procedure, f.test_point, {_listed(AGREEMENT_COLUMNS, "f")}
+    f"""SELECT t.cell_id, t.estimator, t.procedure, f.test_point, {_agreed(AGREEMENT_COLUMNS)}
     FROM {_labels("estimator, procedure")} t JOIN agreement_facts f USING (task_id)""",
 )
 SUMMARIES = View(
     table(
         "summaries",
-        "One row per arm, metric and way of summarizing it over test points.",
+        "One row per arm, metric, weighting and way of summarizing it over test points.",
         f"cell_id estimator procedure {SUMMARY_COLUMNS}",
     ),
-    f"""SELECT t.cell_id, t.estimator, t.procedure, {_listed(SUMMARY_COLUMNS, "f")}
+    f"""SELECT t.cell_id, t.estimator, t.procedure, {_agreed(SUMMARY_COLUMNS)}
     FROM {_labels("estimator, procedure")} t JOIN summary_facts f USING (task_id)""",
 )
 DIAGNOSTICS = View(

@@ -61,8 +61,8 @@ def _plan(study: str) -> PlanRecord:
             [(f"c-{study}", study, study, "mlp", "l2", "adam", 0, 0, "{}", 100, 3, 20, "mlp")],
         ),
         arms=_columns(
-            "cell_id estimator procedure score_parameters truth_parameters mismatch",
-            [(f"c-{study}", "exact", "warm", "all", "all", None)],
+            "cell_id estimator procedure truth score_parameters truth_parameters mismatch",
+            [(f"c-{study}", "exact", "warm", "warm", "all", "all", None)],
         ),
         tasks=_columns(
             "task_id cell_id kind estimator procedure slot replicate batch_id",

@@ -176,7 +176,7 @@ def populate(
             _base(world, arm, cell, rng)
             scores = rng.standard_t(4, (tests, points)) * 1e-3
             for estimator, procedure in product(estimators, procedures):
-                world.add("arms", (cell, estimator, procedure, "all", "all", mismatch))
+                world.add("arms", (cell, estimator, procedure, "warm", "all", "all", mismatch))
             for procedure in procedures:
                 effects = _effects(world, arm, cell, procedure, scores, replicates, rng)
                 _retrainings(world, arm, cell, procedure, effects, steps, rng)
@@ -273,6 +273,7 @@ def _effects(world, arm, cell, procedure, scores, replicates, rng):
         point=np.arange(points),
         role="top_loss",
         value=np.linspace(1, 0, points),
+        probability=np.full(points, np.nan),
         source_row=np.arange(points) * 3,
     )
     return effects
@@ -346,11 +347,12 @@ def _agreements(world, cell, estimator, procedure, scores, effects, metrics, rep
         )
         half = 2 * abs(1 - abs(found)) / np.sqrt(points) + 1e-5
         for test, (value, width) in enumerate(zip(found, half, strict=True)):
-            row = (cell, estimator, procedure, test, metric, float(value), float(value - width))
-            world.add("agreements", (*row, float(value + width), ceiling, points, None))
+            row = (cell, estimator, procedure, test, metric, "raw", float(value))
+            bounds = float(value - width), float(value + width)
+            world.add("agreements", (*row, *bounds, ceiling, points, None))
         value, width = float(np.median(found)), float(np.median(half))
-        row = (cell, estimator, procedure, metric, "median", value, value - width, value + width)
-        world.add("summaries", (*row, 0.0, tests, points, None))
+        row = (cell, estimator, procedure, metric, "median", "raw", value)
+        world.add("summaries", (*row, value - width, value + width, 0.0, tests, points, None))
 
 
 def quickstart(**changes: Any) -> World:

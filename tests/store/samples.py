@@ -35,6 +35,7 @@ ARM = {
     "estimator": ["exact"],
     "procedure": ["warm"],
     "score_parameters": ["all"],
+    "truth": ["warm"],
     "truth_parameters": ["all"],
     "mismatch": [None],
 }

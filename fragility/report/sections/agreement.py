@@ -78,7 +78,9 @@ def _row(context: Context, combination: Combination) -> dict[str, object]:
         "repeats": count(first.repeats),
         "ceiling": number(first.ceiling),
         "mismatch": context.mismatch(combination),
-        "target": f"same target ({target['score_parameters']})",
+        "target": "same target"
+        if target["score_parameters"] is None
+        else f"same target ({target['score_parameters']})",
     }
 
 
