@@ -23,10 +23,17 @@ MOST_WEIGHTS = 100_000_000
 
 @dataclass(frozen=True)
 class Resamples:
-    """Counts of each drawn train point (n, draws) and test point (n_test, draws)."""
+    """Counts of each drawn train point (n, draws) and test point (n_test, draws).
+
+    A train point's count may be multiplied by a weight of its own.
+    """
 
     train: Array
     test: Array
+
+    def weighted(self, weights: Array) -> Resamples:
+        """Return the same draws with every train point's count times its weight (n,)."""
+        return Resamples(self.train * weights[:, None], self.test)
 
     def of_train(self) -> Iterator[Array]:
         """Yield weights (some draws, n) of the pairs of one test point; all draws in order."""

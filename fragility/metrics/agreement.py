@@ -14,6 +14,7 @@ from fragility.metrics.base import Array, Metric, finite
 from fragility.metrics.reliability import reliability
 
 Aggregation = Literal["median", "mean"]
+Weighting = Literal["raw", "population"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Agreement:
 
     `value` is None exactly when `reason` says why; the bounds are None too when resampling says
     nothing (fewer than half of the draws have a value). `n` counts pairs of score and effect.
+    `weighting`: of the pairs as they are, or of the population they were drawn from.
     """
 
     test_point: int | None
@@ -32,6 +34,7 @@ class Agreement:
     ceiling: float | None
     n: int
     reason: str | None
+    weighting: Weighting = "raw"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Summary:
     n_test: int
     n: int
     reason: str | None
+    weighting: Weighting = "raw"
 
 
 OUT_OF_RANGE = "the value is outside the range of floating point"
@@ -60,6 +64,7 @@ def measure(
     seed: int,
     draws: int = 1000,
     confidence: float = 0.95,
+    probabilities: Array | None = None,
 ) -> tuple[list[Agreement], list[Summary]]:
     """Compare `scores` (test points, n) with `effects` (replicates, test points, n).
 
@@ -68,6 +73,10 @@ def measure(
     percentile bootstraps: over train points for a test point, over train and test points when
     pooled or summarized. All test points and metrics see the same `draws` (fewer, but at least 200,
     when draws x pairs would exceed 1e8), so that differences can be taken draw by draw.
+
+    With `probabilities` (n,), those with which train points were drawn, every pair weighs the
+    inverse of its own: the metric estimates that of the population the points were drawn from
+    (Horvitz and Thompson, J. Am. Stat. Assoc. 47 (1952) 663-685; as a ratio of such sums, Hajek).
 
     Raises:
         ValueError: The shapes of `scores` and `effects` do not belong together.
@@ -89,9 +98,12 @@ def measure(
     effects = effects.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         means = effects.mean(axis=0)
-    noise = [reliability(effects[:, point]) for point in range(n_test)]
-    noise_pooled = reliability(effects.reshape(len(effects), -1))
-    samples = resamples(n_test, n, draws, seed)
+    weighting: Weighting = "raw" if probabilities is None else "population"
+    weights = np.ones(n) if probabilities is None else probabilities.mean() / probabilities
+    pair_weights = np.tile(weights, n_test)
+    noise = [reliability(effects[:, point], weights) for point in range(n_test)]
+    noise_pooled = reliability(effects.reshape(len(effects), -1), pair_weights)
+    samples = resamples(n_test, n, draws, seed).weighted(weights)
 
     by_metric: list[list[Agreement]] = []
     summaries: list[Summary] = []
@@ -100,21 +112,38 @@ def measure(
         drawn = np.full(samples.test.shape, np.nan)
         for point in range(n_test):
             agreement, drawn[point] = _compare(
-                metric, scores[point], means[point], samples.of_train, confidence, noise[point]
+                metric,
+                scores[point],
+                means[point],
+                weights,
+                samples.of_train,
+                confidence,
+                noise[point],
             )
             agreements.append(replace(agreement, test_point=point))
         pooled, _ = _compare(
-            metric, scores.ravel(), means.ravel(), samples.of_pairs, confidence, noise_pooled
+            metric,
+            scores.ravel(),
+            means.ravel(),
+            pair_weights,
+            samples.of_pairs,
+            confidence,
+            noise_pooled,
         )
         by_metric.append([*agreements, pooled])
         summaries += _summarize(metric, agreements, drawn, samples.test, n, confidence)
-    return [agreement for place in zip(*by_metric, strict=True) for agreement in place], summaries
+    found = [agreement for place in zip(*by_metric, strict=True) for agreement in place]
+    return (
+        [replace(agreement, weighting=weighting) for agreement in found],
+        [replace(summary, weighting=weighting) for summary in summaries],
+    )
 
 
 def _compare(
     metric: Metric,
     scores: Array,
     effects: Array,
+    weights: Array,
     weightings: Callable[[], Iterator[Array]],
     confidence: float,
     noise: float | None,
@@ -125,7 +154,7 @@ def _compare(
     if reason is not None:
         return replace(found, reason=reason), np.nan
     statistic = metric.statistic(scores, effects)
-    value = float(statistic(np.ones((1, len(scores))))[0])
+    value = float(statistic(weights[None])[0])
     if not np.isfinite(value):
         return replace(found, reason=OUT_OF_RANGE), np.nan
     drawn = np.concatenate([statistic(weights) for weights in weightings()])

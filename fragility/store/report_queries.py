@@ -53,16 +53,13 @@ FROM arms a JOIN cells c USING (cell_id)
 ORDER BY ALL""",
 )
 
-AGREEMENT = Query(
-    "agreement",
-    "The median over test points of each metric, averaged over the repeats of an arm; `ci_low` and"
-    " `ci_high` are the bootstrap interval of a single repeat, `deviation` the standard deviation"
-    " over repeats when there are several.",
-    """\
+
+def _medians(weighting: str) -> str:
+    return f"""\
 WITH ceilings AS (
   SELECT c.arm, a.estimator, a.procedure, a.metric, median(a.ceiling) AS ceiling
   FROM agreements a JOIN cells c USING (cell_id)
-  WHERE a.test_point IS NOT NULL
+  WHERE a.test_point IS NOT NULL AND a.weighting = {text(weighting)}
   GROUP BY ALL)
 SELECT c.arm, s.estimator, s.procedure, s.metric,
        avg(s.value) AS value,
@@ -75,9 +72,24 @@ SELECT c.arm, s.estimator, s.procedure, s.metric,
        max(s.share_undefined) AS share_undefined, max(s.reason) AS reason
 FROM summaries s JOIN cells c USING (cell_id)
 LEFT JOIN ceilings k USING (arm, estimator, procedure, metric)
-WHERE s.aggregation = 'median'
+WHERE s.aggregation = 'median' AND s.weighting = {text(weighting)}
 GROUP BY c.arm, s.estimator, s.procedure, s.metric
-ORDER BY c.arm, s.estimator, s.procedure, s.metric""",
+ORDER BY c.arm, s.estimator, s.procedure, s.metric"""
+
+
+AGREEMENT = Query(
+    "agreement",
+    "The median over test points of each metric, averaged over the repeats of an arm; `ci_low` and"
+    " `ci_high` are the bootstrap interval of a single repeat, `deviation` the standard deviation"
+    " over repeats when there are several.",
+    _medians("raw"),
+)
+
+POPULATION = Query(
+    "population",
+    "The same where points were drawn with unequal probabilities and each weighs the inverse of its"
+    " own: an estimate for the population of all points.",
+    _medians("population"),
 )
 
 UNDEFINED = Query(
@@ -86,7 +98,7 @@ UNDEFINED = Query(
     """\
 SELECT c.arm, a.estimator, a.procedure, a.metric, a.reason, count(*) AS agreements
 FROM agreements a JOIN cells c USING (cell_id)
-WHERE a.value IS NULL
+WHERE a.value IS NULL AND a.weighting = 'raw'
 GROUP BY ALL
 ORDER BY agreements DESC, c.arm, a.estimator, a.procedure, a.metric, a.reason""",
 )
@@ -103,6 +115,7 @@ SELECT c.arm, a.estimator, a.procedure, a.cell_id, c.repeat, a.test_point, a.val
        row_number() OVER ordered AS position
 FROM agreements a JOIN cells c USING (cell_id)
 WHERE a.metric = {text(metric)} AND a.test_point IS NOT NULL AND a.value IS NOT NULL
+  AND a.weighting = 'raw'
 WINDOW arm AS (PARTITION BY c.arm, a.estimator, a.procedure),
        ordered AS (arm ORDER BY a.value, a.cell_id, a.test_point)
 QUALIFY position IN (1, (candidates + 1) // 2, candidates)
@@ -159,6 +172,7 @@ SELECT {_factor(factor)} AS factor_value, c.arm, c.dataset, c.model, c.regulariz
        c.factors, s.estimator, s.procedure, c.repeat, s.value
 FROM summaries s JOIN cells c USING (cell_id)
 WHERE s.metric = {text(metric)} AND s.aggregation = 'median' AND s.value IS NOT NULL
+  AND s.weighting = 'raw'
 ORDER BY ALL""",
     )
 
