@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,7 +28,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     # The labels that it draws otherwise are too few for the unit to show.
     "kronfluence": {"empirical_fisher": True},
     # Its thousand steps are for worse conditioned problems.
-    "lissa": {"depth": 100},
+    "lissa": {"depth": 40},
 }
 FLAGS: dict[str, dict[str, bool]] = {
     "embedding_similarity": {"signed": False, "unit": False},
@@ -46,10 +45,6 @@ WITHOUT_SETTINGS = [
 @pytest.mark.parametrize("kind", WITHOUT_SETTINGS)
 def test_every_estimator_keeps_the_laws(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method = ESTIMATORS.methods[kind]
-    if method.package is not None and find_spec(method.package) is None:
-        with pytest.raises(AssertionError, match="answers neither"):
-            check_estimator(method())
-        pytest.skip(f"the package {method.package} is not installed")
     # Kronfluence collects garbage ten times a call.
     monkeypatch.setattr("gc.collect", lambda generation=2: 0)
     check_estimator(method(**FIELDS.get(kind, {})), **FLAGS.get(kind, {}))
@@ -80,7 +75,7 @@ def test_the_models_are_where_the_laws_suppose_them() -> None:
         theta = model.vector(model.network.layout).requires_grad_()
         loss = model.losses_at(model.network.layout, theta, model.inputs, model.targets).mean()
         (gradient,) = torch.autograd.grad(loss + 0.5 * theta.square().sum(), theta)
-        assert float(gradient.norm()) < 1e-7
+        assert float(gradient.norm()) < 1e-5
 
 
 class Sound(Exact):
