@@ -25,13 +25,14 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
     tables = []
     for position, task in enumerate(batch.tasks):
         planned = bench.cell(task)
-        tests, _ = bench.test_points(planned, planned.cell.procedures[str(task.procedure)])
+        tests = bench.test_points(planned, planned.cell.procedures[str(task.procedure)]).points
         test_points = torch.from_numpy(tests).to(bench.device)
         groups = _groups(bench, task)
         shape = (len(tests), planned.facts.n_train if groups is None else len(groups))
-        trainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "train"]
-        models = [bench.trained(planned, train_id) for train_id in trainings]
         estimator = planned.cell.estimators[str(task.estimator)]
+        # Behind the trainings that are scored may stand one that chooses points.
+        trainings = task.inputs[: estimator.models]
+        models = [bench.trained(planned, train_id) for train_id in trainings]
         try:
             result = _scored(estimator, models, test_points, groups, shape)
         except MethodFailure as failure:

@@ -15,13 +15,16 @@ from fragility.identity import digest
 from fragility.metrics.agreement import measure as measure_agreement
 from fragility.plan.compile import bootstrap_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
+from fragility.procedures import Chosen
+from fragility.selectors import Choice
 
 
 @dataclass(frozen=True)
 class Effects:
     """Losses `before` (T,), `after` (R, S, T) without what each slot removes, `placebo` (R, T).
 
-    `members` are the training points of each slot.
+    `members` are the training points of each slot, `probabilities` (S,) those of their inclusion in
+    the draw, where they are known and differ.
     """
 
     members: tuple[NDArray[np.int64], ...]
@@ -29,6 +32,7 @@ class Effects:
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     placebo: NDArray[np.float64]
+    probabilities: NDArray[np.float64] | None
 
 
 def group_id(members: NDArray[np.int64]) -> int:
@@ -55,15 +59,23 @@ def effects_of(bench: Workbench, task: Task) -> Effects:
     """Returns the effects that a measure task without estimator stands for."""
     planned = bench.cell(task)
     procedure = planned.cell.procedures[str(task.procedure)]
-    test_points, _ = bench.test_points(planned, procedure)
+    test_points = bench.test_points(planned, procedure).points
     dtype = procedure.retraining(planned.cell.training).torch_dtype
     before = bench.test_losses(planned, dtype)[test_points]
     retrainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "retrain"]
     after = np.stack([bench.store.arrays(i, "test_loss")["test_loss"] for i in retrainings])
     after = after[:, test_points].reshape(procedure.conduct.replicates, -1, len(test_points))
     # The first retraining of every replicate is the placebo.
-    members = bench.removed(task).members
-    return Effects(members, test_points, before, after[:, 1:], after[:, 0])
+    removed = bench.removed(task)
+    weighted = _telling(removed.probabilities)
+    return Effects(removed.members, test_points, before, after[:, 1:], after[:, 0], weighted)
+
+
+def _telling(probabilities: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """Returns probabilities whose inverses weigh differently, None where some are not known."""
+    if probabilities is None or np.isnan(probabilities).any():
+        return None
+    return None if probabilities.min() == probabilities.max() else probabilities
 
 
 def _record_effects(outcome: Outcome, bench: Workbench, task: Task, position: int) -> None:
@@ -118,29 +130,37 @@ def _record_points(
 ) -> None:
     procedure = planned.cell.procedures[str(task.procedure)]
     data = bench.catalog.data(planned.cell.dataset, planned.cell.seed)
-    removed = bench.removed(task)
-    sizes = [len(members) for members in removed.members]
-    train = np.concatenate(removed.members), np.repeat(removed.values, sizes)
     splits = {
-        "train": (*train, procedure.rule[1], data.train),
-        "test": (
-            *bench.test_points(planned, procedure),
-            procedure.test_points.kind,
-            data.test,
-        ),
+        "train": (_removed_points(bench.removed(task), procedure.rule[1]), data.train),
+        "test": (bench.test_points(planned, procedure), data.test),
     }
-    for split, (points, values, role, examples) in splits.items():
+    for split, (choice, examples) in splits.items():
         # A point may stand in several groups.
-        points, first = np.unique(points, return_index=True)
+        points, first = np.unique(choice.points, return_index=True)
         outcome.add(
             "point_facts",
             position,
             split=split,
             point=points,
-            role=role,
-            value=values[first],
+            role=[choice.roles[place] for place in first],
+            value=choice.values[first],
+            probability=choice.probabilities[first],
             source_row=examples.rows[points],
         )
+
+
+def _removed_points(removed: Chosen, rule: str) -> Choice:
+    """Returns the training points of all slots, one after the other."""
+    sizes = [len(members) for members in removed.members]
+    unknown = np.full(len(sizes), np.nan)
+    chances = unknown if removed.probabilities is None else removed.probabilities
+    roles = removed.roles or (rule,) * len(sizes)
+    return Choice(
+        points=np.concatenate(removed.members),
+        values=np.repeat(removed.values, sizes),
+        probabilities=np.repeat(chances, sizes),
+        roles=tuple(r for role, size in zip(roles, sizes, strict=True) for r in [role] * size),
+    )
 
 
 def _record_group_scores(
@@ -169,14 +189,22 @@ def _record_agreement(outcome: Outcome, bench: Workbench, task: Task, position: 
     # A diverged retraining has no effect; it is counted by n, which says how many points are left.
     finite = np.isfinite(changes).all(axis=(0, 1))
     # The products of a bootstrap are too small to share: one thread is three times faster than two.
-    with threadpool_limits(1):
-        agreements, summaries = measure_agreement(
-            scores[:, finite], changes[:, :, finite], cell.metrics, seed=bootstrap_seed(cell.seed)
-        )
-    for agreement in agreements:
-        row = asdict(agreement)
-        if agreement.test_point is not None:
-            row["test_point"] = int(effects.test_points[agreement.test_point])
-        outcome.add("agreement_facts", position, **row)
-    for summary in summaries:
-        outcome.add("summary_facts", position, **asdict(summary))
+    weightings: list[NDArray[np.float64] | None] = [None]
+    if (known := effects.probabilities) is not None and finite.any():
+        weightings.append(known[finite])
+    for probabilities in weightings:
+        with threadpool_limits(1):
+            agreements, summaries = measure_agreement(
+                scores[:, finite],
+                changes[:, :, finite],
+                cell.metrics,
+                seed=bootstrap_seed(cell.seed),
+                probabilities=probabilities,
+            )
+        for agreement in agreements:
+            row = asdict(agreement)
+            if agreement.test_point is not None:
+                row["test_point"] = int(effects.test_points[agreement.test_point])
+            outcome.add("agreement_facts", position, **row)
+        for summary in summaries:
+            outcome.add("summary_facts", position, **asdict(summary))

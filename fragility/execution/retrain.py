@@ -144,7 +144,7 @@ def _trajectory(
         return None
     tensors = bench.examples(cells[0], cells[0].cell.training.torch_dtype)
     points = [
-        bench.test_points(planned, _procedure(bench, task))[0].tolist()
+        bench.test_points(planned, _procedure(bench, task)).points.tolist()
         for task, planned in zip(batch.tasks, cells, strict=True)
     ]
     network = bench.network(cells[0])

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fragility.errors import MethodFailure
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
-from fragility.numerics.evaluate import evaluate
+from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.history import History
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Network
@@ -23,7 +24,7 @@ from fragility.plan.catalog import Catalog
 from fragility.plan.compile import initialization_seed
 from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
 from fragility.procedures import Chosen, Procedure
-from fragility.selectors import Candidates
+from fragility.selectors import Candidates, Choice, Selector
 from fragility.store import Store
 from fragility.training.replay import history
 
@@ -48,6 +49,9 @@ class Workbench:
     def __init__(self, plan: Plan, catalog: Catalog, store: Store, device: torch.device) -> None:
         self.plan, self.catalog, self.store, self.device = plan, catalog, store, device
         self._tensors: dict[tuple[str, torch.dtype], Tensors] = {}
+        self._first_repeats: dict[str, PlannedCell] = {}
+        for planned in plan.cells:
+            self._first_repeats.setdefault(planned.cell.arm, planned)
 
     def cell(self, task: Task) -> PlannedCell:
         """Returns the cell that a task stands in."""
@@ -134,11 +138,21 @@ class Workbench:
         )
         return {name: value.to(self.device) for name, value in values.items()}
 
-    def test_points(
-        self, planned: PlannedCell, procedure: Procedure
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Returns the test points that a procedure measures on, and what each was chosen by."""
-        return procedure.test_points.choose(self._candidates(planned, "test", None))
+    def test_points(self, planned: PlannedCell, procedure: Procedure) -> Choice:
+        """Returns the test points that a procedure measures on.
+
+        Raises:
+            MethodFailure: there are none.
+        """
+        selector = procedure.test_points
+        candidates = self._candidates(planned, "test", selector, {})
+        choice = selector.choose(candidates)
+        if not len(choice.points):
+            raise MethodFailure(
+                f"`{selector.kind}` finds no test point among {len(candidates)}.",
+                "Choose `test_points` another way.",
+            )
+        return choice
 
     def removed(self, task: Task) -> Chosen:
         """Returns what the procedure of a task removes, slot by slot.
@@ -148,28 +162,45 @@ class Workbench:
         """
         planned = self.cell(task)
         procedure = planned.cell.procedures[str(task.procedure)]
-        scores = None
-        if procedure.needs_scores_of is not None:
-            # The compiler puts the scores' task behind the base training.
-            source = next(i for i in task.inputs if self.plan.tasks[i].kind == "estimate")
-            scores = self.store.arrays(source, "scores")["scores"]
-        return procedure.choose(self._candidates(planned, "train", scores))
+        # The compiler puts the tasks of the scores in the order of their labels.
+        sources = [i for i in task.inputs if self.plan.tasks[i].kind == "estimate"]
+        scores = {
+            label: self.store.arrays(source, "scores")["scores"]
+            for label, source in zip(procedure.needs_scores_of, sources, strict=True)
+        }
+        return procedure.choose(self._candidates(planned, "train", procedure.chooses_by, scores))
 
     def _candidates(
         self,
         planned: PlannedCell,
         split: Literal["train", "test"],
-        scores: NDArray[np.floating] | None,
+        selector: Selector | None,
+        scores: Mapping[str, NDArray[np.floating]],
     ) -> Candidates:
         data = self.catalog.data(planned.cell.dataset, planned.cell.seed)
         examples = data.train if split == "train" else data.test
+        if selector is not None and selector.fixed:
+            planned = self._first_repeats[planned.cell.arm]
         return Candidates(
             losses=self.base_losses(planned)[f"{split}_loss"],
             scores=scores,
             seed=derive_seed(planned.cell.seed, f"{split}_points"),
             inputs=examples.inputs,
             targets=examples.targets,
+            wrong=partial(self._wrong, planned, split),
         )
+
+    def _wrong(self, planned: PlannedCell, split: Literal["train", "test"]) -> NDArray[np.bool_]:
+        """Returns which examples (n,) the base model puts into a class that is not theirs."""
+        tensors = self.examples(planned, planned.cell.training.torch_dtype)
+        inputs, targets = (
+            (tensors.inputs, tensors.targets)
+            if split == "train"
+            else (tensors.test_inputs, tensors.test_targets)
+        )
+        parameters = self.parameters(planned)
+        outputs = features_of(self.network(planned), parameters, inputs)
+        return np.asarray((outputs.argmax(dim=-1) != targets).cpu().numpy())
 
     def test_losses(self, planned: PlannedCell, dtype: torch.dtype) -> NDArray[np.float64]:
         """Returns the base model's loss on every test example, in a precision of choice."""

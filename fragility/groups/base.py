@@ -33,9 +33,9 @@ class Grouping(Method):
         return sizes
 
     @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores the groups are drawn by, if any."""
-        return None
+    def needs_scores_of(self) -> tuple[str, ...]:
+        """Labels of the estimators whose scores the groups are drawn by."""
+        return ()
 
     def slots(self, n_train: int) -> list[JSON]:
         """Returns the identity of each group: the rule, its size in examples, its place.

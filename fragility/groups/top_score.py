@@ -32,16 +32,15 @@ class TopScore(Grouping):
     """Points that a group is drawn from, as a multiple of its size."""
 
     @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores the groups are drawn by."""
-        return self.estimator
+    def needs_scores_of(self) -> tuple[str, ...]:
+        """The one label."""
+        return (self.estimator,)
 
     def members(
         self, candidates: Candidates, size: int, generator: np.random.Generator
     ) -> NDArray[np.int64]:
         """Returns a sample of the tail."""
-        assert candidates.scores is not None
-        mean = candidates.scores.mean(axis=0)
+        mean = candidates.scores[self.estimator].mean(axis=0)
         order = np.argsort(-mean if self.tail == "positive" else mean, kind="stable")
         pool = order[: min(len(order), round(self.spread * size))]
         return generator.choice(pool, size, replace=False)

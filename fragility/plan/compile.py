@@ -7,7 +7,7 @@ the number of repeats are no part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -194,19 +194,21 @@ class _Compiler:
                 )
 
     def _estimate(self, label: str, selection: str, procedure: str) -> Task:
-        estimator = self.planned.cell.estimators[label]
+        cell = self.planned.cell
+        estimator = cell.estimators[label]
         inputs = self._ensemble(label, estimator)
+        chooser = self._first(cell.procedures[procedure].test_points)
         return Task(
             digest(["estimate", *inputs, _identity(estimator), selection]),
             "estimate",
             self.position,
-            inputs=inputs,
+            inputs=(*inputs, *(i for i in chooser if i not in inputs)),
             estimator=label,
             procedure=procedure,
             selection=selection,
         )
 
-    def _estimate_groups(self, points: Task, procedure: Procedure, by: list[str]) -> Task:
+    def _estimate_groups(self, points: Task, procedure: Procedure, by: Sequence[str]) -> Task:
         """Returns the scores of a procedure's groups, given the task that scores single points.
 
         `by` are the tasks whose scores the groups are drawn by.
@@ -234,13 +236,37 @@ class _Compiler:
             raise self._error(f"estimators.{label}.ensemble", UsageError(message))
         return (own, *others)
 
+    def _first(self, selector: Selector | None) -> tuple[str, ...]:
+        """Returns the first repeat's training, where it chooses the points of this repeat."""
+        first = self.repeats[0].train_id
+        own = selector is None or not selector.fixed or first == self.planned.train_id
+        return () if own else (first,)
+
     def _selection(self, name: str, procedure: Procedure) -> str:
         seed = derive_seed(self.planned.cell.seed, "test_points")
+        selector, facts = procedure.test_points, self.planned.facts
         try:
-            slots = _slots(procedure.test_points, self.planned.facts.n_test)
+            if refusal := selector.refusal(facts.task):
+                raise UsageError(refusal)
+            slots = _slots(selector, facts.n_test)
         except UsageError as error:
             raise self._error(f"procedures.{name}.test_points", error) from error
-        return digest([slots, seed])
+        return digest([slots, seed, *self._first(selector)])
+
+    def _choosers(
+        self, name: str, procedure: Procedure, estimates: dict[tuple[str, str], Task]
+    ) -> tuple[str, ...]:
+        """Returns the tasks that choose what is removed, beside the cell's own training."""
+        first = self._first(procedure.chooses_by)
+        of = replace(self, planned=self.repeats[0]) if first else self
+        selection = of._selection(name, procedure)
+        labels = procedure.needs_scores_of
+        # Another cell's tasks are its own compiler's to place; here it is their ids that count.
+        scored = [
+            of._estimate(label, selection, name) if first else estimates[label, selection]
+            for label in labels
+        ]
+        return (*first, *(task.task_id for task in scored))
 
     def _procedure(
         self,
@@ -255,12 +281,13 @@ class _Compiler:
             raise self._error(f"procedures.{name}.state", UsageError(message))
         if refusal := not_convex_retraining(cell.model, cell.training, procedure):
             raise self._error(f"procedures.{name}.solver", UsageError(refusal))
-        inputs = [train_id]
-        if procedure.needs_scores_of is not None:
-            inputs.append(estimates[procedure.needs_scores_of, selection].task_id)
+        choosers = self._choosers(name, procedure, estimates)
+        inputs = [train_id, *choosers]
+        watching = self._first(procedure.test_points)
         recorded: JSON = None
         if procedure.conduct.record_every:
             recorded = [procedure.conduct.record_every, selection]
+            inputs += [i for i in watching if i not in inputs]
         retraining = procedure.retraining(cell.training)
         how = digest(
             [
@@ -272,6 +299,8 @@ class _Compiler:
             ]
         )
         try:
+            if (by := procedure.chooses_by) and (refusal := by.refusal(self.planned.facts.task)):
+                raise UsageError(refusal)
             removals = procedure.removals(self.planned.facts.n_train)
         except UsageError as error:
             raise self._error(f"procedures.{name}.{procedure.rule[0]}", error) from error
@@ -312,7 +341,11 @@ class _Compiler:
             ),
             "measure",
             self.position,
-            inputs=(*inputs, *(task.task_id for task in retrainings)),
+            inputs=(
+                *inputs,
+                *(i for i in watching if i not in inputs),
+                *(task.task_id for task in retrainings),
+            ),
             procedure=name,
             selection=selection,
         )
@@ -321,7 +354,7 @@ class _Compiler:
         for label in cell.estimators:
             scored = estimates[label, selection]
             if procedure.removes == "group" and cell.estimators[label].scores_groups:
-                scored = self._estimate_groups(scored, procedure, inputs[1:])
+                scored = self._estimate_groups(scored, procedure, choosers)
                 yield scored
             scores = scored.task_id
             yield Task(

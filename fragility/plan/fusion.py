@@ -12,6 +12,7 @@ from math import prod
 from fragility.identity import digest
 from fragility.method import JSON, canonical
 from fragility.plan.tasks import KINDS, Batch, PlannedCell, Task
+from fragility.procedures import Procedure
 
 STACK_BYTES = 2**30
 """Largest memory of one stack of models, unless `--memory` says otherwise."""
@@ -65,6 +66,8 @@ def _key(planned: PlannedCell, task: Task) -> str:
     shape: list[JSON] = [task.kind, planned.data_id, digest(cell.model.identity())]
     if task.kind == "train":
         return digest([*shape, cell.training.fusion()])
+    if task.procedure is not None and _varies(cell.procedures[task.procedure], task):
+        shape.append(planned.train_id)
     if task.kind == "retrain":
         procedure = cell.procedures[str(task.procedure)]
         recorded: JSON = None
@@ -81,6 +84,17 @@ def _key(planned: PlannedCell, task: Task) -> str:
         return digest([*shape, fusion, parameters, conduct.resumes, recorded, *near])
     groups = task.procedure if task.groups else None
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs), groups])
+
+
+def _varies(procedure: Procedure, task: Task) -> bool:
+    """Returns whether the model decides how many points the task is about, if any.
+
+    Tables of one batch have one shape, and one model without points fails its own tasks only.
+    """
+    if task.kind != "retrain":
+        return procedure.test_points.varies
+    watched = procedure.conduct.record_every > 0 and procedure.test_points.varies
+    return watched or (procedure.chooses_by is not None and procedure.chooses_by.varies)
 
 
 def _limit(planned: PlannedCell, task: Task, memory: int) -> int:

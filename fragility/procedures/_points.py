@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from fragility.errors import MethodFailure
 from fragility.method import JSON
 from fragility.procedures.base import Chosen, Procedure
 from fragility.selectors import SELECTORS, Candidates, Selector
@@ -20,13 +21,9 @@ class OneAtATime(Procedure):
     """Which training points are removed, one at a time."""
 
     @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores choose the points, if any do."""
-        return str(self.train_points.model_dump()["estimator"]) if self._by_scores else None
-
-    @property
-    def _by_scores(self) -> bool:
-        return self.train_points.needs == "scores"
+    def chooses_by(self) -> Selector:
+        """The selector of the training points."""
+        return self.train_points
 
     @property
     def rule(self) -> tuple[str, str]:
@@ -39,5 +36,12 @@ class OneAtATime(Procedure):
 
     def choose(self, candidates: Candidates) -> Chosen:
         """Returns the selector's points."""
-        points, values = self.train_points.choose(candidates)
-        return Chosen(tuple(np.array([point]) for point in points), values)
+        choice, asked = self.train_points.choose(candidates), len(self.slots(len(candidates)))
+        if len(choice.points) < asked:
+            raise MethodFailure(
+                f"`{self.train_points.kind}` finds {len(choice.points)} training points of the "
+                f"{asked} that are asked for.",
+                "Give a smaller `count`.",
+            )
+        members = tuple(np.array([point]) for point in choice.points)
+        return Chosen(members, choice.values, choice.probabilities, choice.roles)

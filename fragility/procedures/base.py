@@ -48,11 +48,15 @@ class Removal:
 class Chosen:
     """What a procedure removes, slot by slot: each slot's training points.
 
-    `values` (slots,): what each was chosen by, NaN where by nothing.
+    `values` (slots,): what each was chosen by, NaN where by nothing. `probabilities` (slots,): with
+    which the draw includes each, NaN or None where that is not known. `roles`: the kind of rule
+    that chose each, where it is not the procedure's.
     """
 
     members: tuple[NDArray[np.int64], ...]
     values: NDArray[np.float64]
+    probabilities: NDArray[np.float64] | None = None
+    roles: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Procedure(Method):
     @field_validator("test_points")
     @classmethod
     def _test_points_need_no_scores(cls, selector: Selector) -> Selector:
-        if selector.needs == "scores":
+        if selector.needs_scores_of:
             raise ValueError(f"`{selector.kind}` chooses training points, not test points")
         return selector
 
@@ -134,9 +138,14 @@ class Procedure(Method):
         return None
 
     @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores decide what is removed, if any do."""
+    def chooses_by(self) -> Selector | None:
+        """The selector of what is removed, where single points are."""
         return None
+
+    @property
+    def needs_scores_of(self) -> tuple[str, ...]:
+        """Labels of the estimators whose scores decide what is removed."""
+        return () if self.chooses_by is None else self.chooses_by.needs_scores_of
 
     @property
     @abstractmethod

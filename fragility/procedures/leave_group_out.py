@@ -35,8 +35,8 @@ class LeaveGroupOut(Retraining):
     """Which groups are removed."""
 
     @property
-    def needs_scores_of(self) -> str | None:
-        """Label of the estimator whose scores the groups are drawn by, if any."""
+    def needs_scores_of(self) -> tuple[str, ...]:
+        """Labels of the estimators whose scores the groups are drawn by."""
         return self.groups.needs_scores_of
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fragility.method import JSON
-from fragility.selectors.base import Candidates, Selector
+from fragility.selectors.base import Candidates, Choice, Selector
 
 
 class All(Selector):
@@ -18,13 +17,13 @@ class All(Selector):
     Cost: one retraining for every training point.
     """
 
+    way: ClassVar = "rest"
     kind: Literal["all"] = "all"
 
     def slots(self, size: int) -> list[JSON]:
         """Returns the points themselves."""
         return list(range(size))
 
-    def choose(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Returns 0, 1, 2 ..., chosen by no value."""
-        size = len(candidates.losses)
-        return np.arange(size), np.full(size, np.nan)
+    def choose(self, candidates: Candidates) -> Choice:
+        """Returns 0, 1, 2 ..., chosen by no value and without fail."""
+        return self.chosen(np.arange(len(candidates)), probabilities=1.0)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, field_validator
 
 from fragility.errors import UsageError
 from fragility.method import JSON
-from fragility.selectors.base import Candidates, Selector
+from fragility.selectors.base import Candidates, Choice, Selector
 
 
 class Indices(Selector):
@@ -20,6 +19,7 @@ class Indices(Selector):
     Cost: one retraining for every training point named.
     """
 
+    way: ClassVar = "named"
     kind: Literal["indices"] = "indices"
     indices: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     """The positions."""
@@ -38,6 +38,6 @@ class Indices(Selector):
             raise UsageError(f"`indices` names {outside[0]}, but positions end at {size - 1}.")
         return list(self.indices)
 
-    def choose(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def choose(self, candidates: Candidates) -> Choice:
         """Returns the positions, chosen by no value."""
-        return np.asarray(self.indices), np.full(len(self.indices), np.nan)
+        return self.chosen(np.asarray(self.indices))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fragility.selectors.base import Candidates, CountingSelector
+from fragility.selectors._by_loss import LossSelector, nearest_in_rank
+from fragility.selectors.base import Points
 
 
-class MedianLoss(CountingSelector):
+class MedianLoss(LossSelector):
     """The points whose loss is nearest the median in rank, the median first.
 
     Valid when: a typical point is wanted instead of an extreme one.
@@ -18,13 +19,8 @@ class MedianLoss(CountingSelector):
     Reference: Epifano et al. 2023, section 4.2; Basu et al. 2021.
     """
 
-    needs: ClassVar = "losses"
     kind: Literal["median_loss"] = "median_loss"
 
-    def choose(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def ranking(self, losses: NDArray[np.floating]) -> Points:
         """Returns the points by distance in rank from the middle, the lower loss first."""
-        order = np.argsort(candidates.losses, kind="stable")
-        ranks = np.arange(len(order))
-        nearest = np.argsort(np.abs(ranks - (len(order) - 1) / 2), kind="stable")[: self.count]
-        points = order[nearest]
-        return points, candidates.losses[points].astype(np.float64)
+        return nearest_in_rank(losses, (len(losses) - 1) / 2)

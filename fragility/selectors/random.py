@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fragility.selectors.base import Candidates, CountingSelector
+from fragility.selectors.base import Candidates, Choice, CountingSelector
 
 
 class Random(CountingSelector):
@@ -20,9 +19,10 @@ class Random(CountingSelector):
     Cost: one retraining for every training point drawn.
     """
 
+    way: ClassVar = "drawn"
     kind: Literal["random"] = "random"
 
-    def choose(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def choose(self, candidates: Candidates) -> Choice:
         """Returns the start of a seeded permutation, chosen by no value."""
-        order = np.random.default_rng(candidates.seed).permutation(len(candidates.losses))
-        return order[: self.count], np.full(self.count, np.nan)
+        order = np.random.default_rng(candidates.seed).permutation(len(candidates))
+        return self.chosen(order[: self.count], probabilities=self.count / len(candidates))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fragility.selectors.base import Candidates, CountingSelector
+from fragility.selectors._by_loss import LossSelector, descending
+from fragility.selectors.base import Points
 
 
-class TopLoss(CountingSelector):
+class TopLoss(LossSelector):
     """The points on which the base model's loss is highest, highest first.
 
     Valid when: the question is about hard points; an extreme order statistic, not a sample.
@@ -18,10 +19,8 @@ class TopLoss(CountingSelector):
     Reference: Epifano et al. 2023 choose training points so; Koh and Liang 2017 test points.
     """
 
-    needs: ClassVar = "losses"
     kind: Literal["top_loss"] = "top_loss"
 
-    def choose(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def ranking(self, losses: NDArray[np.floating]) -> Points:
         """Returns the points by falling loss, equal losses by position."""
-        points = np.argsort(-candidates.losses, kind="stable")[: self.count]
-        return points, candidates.losses[points].astype(np.float64)
+        return descending(losses)

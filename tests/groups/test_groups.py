@@ -24,7 +24,8 @@ SCORES = GENERATOR.standard_normal((2, N))
 
 
 def candidates(seed: int = 0, targets: np.ndarray = TARGETS) -> Candidates:
-    return Candidates(np.zeros(N), SCORES, seed, INPUTS, targets)
+    scores = {"exact": SCORES}
+    return Candidates(np.zeros(N), scores, seed, INPUTS, targets, lambda: np.zeros(N, dtype=bool))
 
 
 def groupings(sizes: tuple[float, ...], count: int) -> list[Grouping]:

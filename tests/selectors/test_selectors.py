@@ -23,8 +23,13 @@ SCORES = np.array([[0.1, -3.0, 0.0, 2.0, 0.2], [0.3, -1.0, 0.1, 3.0, 0.0]])
 INPUTS, TARGETS = np.zeros((5, 2)), np.zeros(5, dtype=np.int64)
 
 
+def candidates(seed: int = 0) -> Candidates:
+    scores = {"exact": SCORES, "cg": SCORES[:, ::-1]}
+    return Candidates(LOSSES, scores, seed, INPUTS, TARGETS, lambda: np.arange(5) % 2 == 0)
+
+
 def chosen(selector: Selector, seed: int = 0) -> list[int]:
-    return selector.choose(Candidates(LOSSES, SCORES, seed, INPUTS, TARGETS))[0].tolist()
+    return selector.choose(candidates(seed)).points.tolist()
 
 
 def test_each_rule_chooses_what_it_says() -> None:
