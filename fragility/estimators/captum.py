@@ -13,6 +13,9 @@ from fragility.identity import derive_seed
 from fragility.numerics.gradients import example_blocks
 from fragility.numerics.trained import TrainedModel
 
+EXAMPLES = 32
+"""Examples whose gradients captum takes one by one, each by a backward pass through all of them."""
+
 
 class Captum(HessianPeer):
     """Influence functions as the package captum computes them, for comparison.
@@ -75,12 +78,13 @@ class Captum(HessianPeer):
         from captum.influence._core.arnoldi_influence_function import ArnoldiInfluenceFunction
 
         # The module computes losses itself: captum's loss, of outputs and labels, passes them on.
-        train = ready([(x, y, y) for x, y in blocks])
+        train = ready([(x, y, y) for x, y in system.model.train_blocks(EXAMPLES)])
         shared = {"checkpoints_load_func": _nothing_to_load, "loss_fn": _Same()}
         if self.method == "grad_dot":
             return TracInCP(system.losses, train, iter(["trained"]), **shared)
         # Damping and penalty are in the losses already.
         shared |= {"hessian_reg": 0.0, "hessian_inverse_tol": 0.0}
+        shared |= {"hessian_dataset": ready([(x, y, y) for x, y in blocks])}
         size = system.matrix.size
         if self.method == "exact":
             system.check_memory("captum", 8 * size**2)

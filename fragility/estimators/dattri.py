@@ -25,10 +25,10 @@ class Dattri(HessianPeer):
     points and without the 1/n, are ours. Install it with `pip install 'fragility[dattri]'`.
 
     Known of dattri 0.3: `cg` has no stopping rule, and divides 0 by 0 where `iterations` go on
-    after it has converged. `arnoldi` does not orthogonalize again: near its end, which is the
-    number of different eigenvalues, its scores are noise of any size, and negative eigenvalues make
-    them NaN. Its EK-FAC takes eigenvectors for rows and mixes weights with biases, and its LiSSA
-    works in float32 only and keeps its graph; neither is offered.
+    after it has converged. `arnoldi` loses orthogonality after some dozens of steps, and then has
+    eigenvalues of about 0: their inverses swamp the scores, or make them NaN, unless `rank` leaves
+    them out, as dattri's own default does not. Its EK-FAC takes eigenvectors for rows and mixes
+    weights with biases, and its LiSSA works in float32 only; neither is offered.
 
     Valid when: the model is at a minimum and H + damping I is positive definite; for `datainf`,
         see Kwon et al.: the inverse of a mean is taken as the mean of inverses.
@@ -44,8 +44,8 @@ class Dattri(HessianPeer):
     the empirical Fisher matrix of each layer, which needs `damping` or weight decay."""
     iterations: PositiveInt | None = None
     """Steps of `cg` and of `arnoldi`; left out, dattri's own number, 10 and 100."""
-    rank: PositiveInt = 100
-    """Most eigenvectors that `arnoldi` keeps."""
+    rank: PositiveInt = 50
+    """Most eigenvectors that `arnoldi` keeps; well below `iterations`. Dattri's default is 100."""
     seed: NonNegativeInt = 0
     """Seed of the vector that `arnoldi` starts from."""
 
