@@ -1,10 +1,11 @@
-"""What the benchmarks share: alternation, medians, and the machine's name."""
+"""What the benchmarks share: alternation, medians, memory, and the machine's name."""
 
 from __future__ import annotations
 
 import os
 import platform
 import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from statistics import median
 from time import perf_counter
 
 import torch
+
+from fragility.plan.fusion import STACK_BYTES
+
+MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,37 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {model}, {threads} threads, torch {torch.__version__}"
 
 
-def peak_memory() -> str:
-    """Largest resident size of this process so far."""
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
+class MemoryLimit:
+    """The stated limit: the size of the process before a stack is built, and what a stack may take.
+
+    Made before the stack is built, and checked before anything else takes memory.
+    """
+
+    def __init__(self) -> None:
+        self.before = resident()
+
+    def check(self) -> None:
+        """Prints the limit and the largest size so far; exits with 1 if that is above."""
+        limit, peak = self.before + STACK_BYTES, largest_resident()
+        kept = peak <= limit
+        parts = f"{STACK_BYTES / MIB:.0f} a stack, {self.before / MIB:.0f} before it"
+        print(
+            f"memory: peak {peak / MIB:.0f} MiB, {'under' if kept else 'ABOVE'} the limit of "
+            f"{limit / MIB:.0f} MiB ({parts})"
+        )
+        if not kept:
+            sys.exit(1)
+
+
+def largest_resident() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident() -> int:
+    """Resident size of this process in bytes; the largest so far where no other is told."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        return largest_resident()
+    return int(pages.read_text().split()[1]) * resource.getpagesize()

@@ -14,7 +14,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
-from benchmarks.measure import alternate, machine, peak_memory
+from benchmarks.measure import MemoryLimit, alternate, machine
 from fragility.models.mlp import MLP
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.stack import StackProblem
@@ -93,8 +93,15 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     print(machine())
-    for order in ("shared", "independent"):
-        side = Side(order, arguments.models, arguments.epochs, arguments.looped)
+    limit = MemoryLimit()
+    sides = {
+        order: Side(order, arguments.models, arguments.epochs, arguments.looped)
+        for order in ("shared", "independent")
+    }
+    for side in sides.values():
+        side.stack()
+    limit.check()
+    for order, side in sides.items():
         gap = max(abs(a - b) for a, b in zip(side.stack(), side.loop(), strict=True))
         compared = alternate(side.stack, side.loop, arguments.rounds)
         ours = compared.ours / (side.models * side.steps)
@@ -104,7 +111,6 @@ def main() -> None:
             f"model-step; loop {theirs * 1e6:.0f} us"
         )
         print(f"ratio {theirs / ours:.1f}; largest difference of final losses {gap:.1e}")
-    print(f"peak {peak_memory()}")
 
 
 if __name__ == "__main__":

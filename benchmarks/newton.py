@@ -7,7 +7,7 @@ enough. It takes full steps: with its strong-Wolfe line search, which compares l
 most refits between 1e-5 and 3e-4. The sides alternate; medians, ratio, losses and memory are
 printed. At the end, both sides' gradients are computed once more, in float64.
 
-    python benchmarks/newton.py --data DIR
+    python -m benchmarks.newton --data DIR
 
 DIR holds MNIST/raw/*-ubyte, as torchvision.datasets.MNIST(DIR) reads it; FRAGILITY_DATA names it
 too. Without --data and without that variable the benchmark says so and stops.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import sys
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchvision.datasets import MNIST
 
+from benchmarks.measure import MemoryLimit
 from fragility.models.linear import Linear
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.stack import StackProblem
@@ -121,10 +121,6 @@ def timed(side: Callable[[], tuple[Tensor, int]]) -> tuple[float, Tensor, int]:
     return perf_counter() - started, theta, work
 
 
-def memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="B2: leave-one-out by Newton against L-BFGS.")
     parser.add_argument("--data", default=os.environ.get("FRAGILITY_DATA"))
@@ -136,7 +132,7 @@ def main() -> None:
     if options.data is None:
         sys.exit("Give --data DIR (or FRAGILITY_DATA), the folder that holds MNIST/raw.")
     data = read(options.data)
-    before = memory()
+    limit = MemoryLimit()
     everything = torch.full((1, EXAMPLES), 1 / EXAMPLES)
     zero = torch.zeros(1, CLASSES * (PIXELS + 1))
     seconds, base, steps = timed(lambda: newton(data, everything, zero))
@@ -144,12 +140,13 @@ def main() -> None:
     removed = torch.randperm(EXAMPLES, generator=torch.Generator().manual_seed(0))
     removed = removed[: options.models]
     weights = leave_one_out(removed)
-    ours, theirs, peak = [], [], 0.0
+    newton(data, weights, base)
+    limit.check()
+    ours, theirs = [], []
     for _ in range(options.rounds):
         seconds, theta, steps = timed(lambda: newton(data, weights, base))
         ours.append(seconds)
         print(f"newton {seconds:7.2f} s, {steps} steps", flush=True)
-        peak = peak or memory()
         seconds, other, gradients = timed(lambda: lbfgs_loop(data, removed, base))
         theirs.append(seconds)
         print(f"l-bfgs {seconds:7.2f} s, {gradients} gradients a model", flush=True)
@@ -162,7 +159,6 @@ def main() -> None:
           f"{float(there.gradient.norm(dim=1).max()):.1e} l-bfgs")  # fmt: skip
     gap = (at.objective - there.objective).abs().max()
     print(f"largest difference of final objectives: {float(gap):.1e}")
-    print(f"peak memory: {before:.0f} MB with the data read, {peak:.0f} MB after newton")
 
 
 if __name__ == "__main__":
