@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
 from torch import Tensor
 
 from fragility.estimators._influence import Influence, Solution
@@ -26,6 +27,12 @@ class Identity(Influence):
     """
 
     kind: Literal["identity"] = "identity"
+
+    @model_validator(mode="after")
+    def _has_no_negative_curvature(self) -> Identity:
+        if self.negative_curvature != "keep":
+            raise ValueError("`negative_curvature`: `identity` has none; drop the key")
+        return self
 
     def solve(self, matrix: CurvatureMatrix, damping: float, rhs: Tensor) -> Solution:
         """Returns the right-hand sides over the damped mean eigenvalue."""
