@@ -22,7 +22,8 @@ class Agreement:
     """One metric for one test point, or for all pairs pooled (`test_point` None).
 
     `value` is None exactly when `reason` says why; the bounds are None too when resampling says
-    nothing (fewer than half of the draws have a value). `n` counts pairs of score and effect.
+    nothing (fewer than half of the draws have a value). `n` counts pairs of score and effect;
+    `chance` is the mean over random pairings of theirs, None where pairs do not count alike.
     `weighting`: of the pairs as they are, or of the population they were drawn from.
     """
 
@@ -31,6 +32,7 @@ class Agreement:
     value: float | None
     ci_low: float | None
     ci_high: float | None
+    chance: float | None
     ceiling: float | None
     n: int
     reason: str | None
@@ -149,7 +151,7 @@ def _compare(
     noise: float | None,
 ) -> tuple[Agreement, Array | float]:
     """Return the agreement, as if pooled, and its bootstrap draws (draws,), or NaN for none."""
-    found = Agreement(None, metric.kind, None, None, None, None, len(scores), None)
+    found = Agreement(None, metric.label, None, None, None, None, None, len(scores), None)
     reason = metric.undefined(scores, effects)
     if reason is not None:
         return replace(found, reason=reason), np.nan
@@ -160,7 +162,10 @@ def _compare(
     drawn = np.concatenate([statistic(weights) for weights in weightings()])
     low, high = interval(drawn, confidence)
     ceiling = None if noise is None else metric.ceiling(noise)
-    return replace(found, value=value, ci_low=low, ci_high=high, ceiling=ceiling), drawn
+    alike = bool((weights == weights[0]).all())
+    chance = metric.chance(len(scores), scores, effects) if alike else None
+    found = replace(found, value=value, ci_low=low, ci_high=high, chance=chance, ceiling=ceiling)
+    return found, drawn
 
 
 def _summarize(
@@ -175,7 +180,7 @@ def _summarize(
     values = np.array([[np.nan if a.value is None else a.value] for a in agreements]).reshape(-1, 1)
     undefined = [a.reason for a in agreements if a.reason is not None]
     share = len(undefined) / len(agreements) if agreements else 0.0
-    found = Summary(metric.kind, "median", None, None, None, share, len(agreements), n, None)
+    found = Summary(metric.label, "median", None, None, None, share, len(agreements), n, None)
     for name, aggregate in AGGREGATIONS.items():
         row = replace(found, aggregation=name)
         if not agreements:

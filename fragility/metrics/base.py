@@ -26,6 +26,14 @@ class Metric(Method):
     fewest_pairs: ClassVar[int] = 4
     """Fewer pairs than this have no value: any order of three is too easily had by chance."""
 
+    by_default: ClassVar[bool] = True
+    """Whether a study that names no metrics has this one."""
+
+    @property
+    def label(self) -> str:
+        """The word by which tables know the metric; a study holds a label once."""
+        return self.kind
+
     @abstractmethod
     def statistic(self, scores: Array, effects: Array) -> Statistic:
         """Return the metric of `scores` (n,) and `effects` (n,) as a function of the weights.
@@ -51,6 +59,16 @@ class Metric(Method):
         """Return what a perfect estimator would reach, given the effects' `reliability` (0 to 1).
 
         None where noise in the effects does not bound the metric.
+        """
+        return None
+
+    def chance(
+        self, n: int, scores: Array | None = None, effects: Array | None = None
+    ) -> float | None:
+        """Return what `n` unrelated pairs give on average: equal weights, all pairings alike.
+
+        `scores` (n,) and `effects` (n,), where given, are the lists that are paired at random. None
+        where the average is not known, or not without them.
         """
         return None
 

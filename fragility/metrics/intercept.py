@@ -40,3 +40,9 @@ class Intercept(Metric):
                 return finite(y.centre + y.scale * (drawn.mean_y - slope * origin))
 
         return intercept
+
+    def chance(
+        self, n: int, scores: Array | None = None, effects: Array | None = None
+    ) -> float | None:
+        """Return the mean effect, exactly: unrelated lists have slope 0."""
+        return None if effects is None else float(effects.mean())

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy.special import gammaln
 
+from fragility.metrics._chance import mean_size
+from fragility.metrics._correlation import Correlation
 from fragility.metrics._moments import moments, unit
-from fragility.metrics.base import Array, Metric, Statistic, finite
+from fragility.metrics.base import Array, Statistic, finite
 
 
-class Pearson(Metric):
+class Pearson(Correlation):
     """Linear correlation of scores and effects, -1 to 1.
 
     Blind to scale and offset: it asks whether effects are a straight-line function of scores, not
@@ -24,7 +27,7 @@ class Pearson(Metric):
 
     kind: Literal["pearson"] = "pearson"
 
-    def statistic(self, scores: Array, effects: Array) -> Statistic:
+    def signed(self, scores: Array, effects: Array) -> Statistic:
         """Return the correlation as a function of the weights."""
         of_draws = moments(unit(scores).values, unit(effects).values)
 
@@ -35,6 +38,12 @@ class Pearson(Metric):
                 return np.clip(finite(drawn.covariance / scale), -1.0, 1.0)
 
         return correlation
+
+    def chance_size(self, n: int, scores: Array | None, effects: Array | None) -> float:
+        """Return the mean over random pairings, within 0.5 %; without lists, for normal ones."""
+        if scores is None or effects is None:
+            return float(np.exp(gammaln((n - 1) / 2) - gammaln(n / 2)) / np.sqrt(np.pi))
+        return mean_size(scores, effects)
 
     def ceiling(self, reliability: float) -> float | None:
         """Return the correlation of the measured with the true effects."""

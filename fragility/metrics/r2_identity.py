@@ -46,3 +46,14 @@ class R2Identity(Metric):
     def ceiling(self, reliability: float) -> float | None:
         """Return the R2 of the true with the measured effects: their reliability."""
         return reliability
+
+    def chance(
+        self, n: int, scores: Array | None = None, effects: Array | None = None
+    ) -> float | None:
+        """Return the mean over all pairings, exactly: 0 less what the scores vary and are off."""
+        if scores is None or effects is None:
+            return None
+        with np.errstate(all="ignore"):
+            offset = (scores.mean() - effects.mean()) / effects.std()
+            found = -float((scores.std() / effects.std()) ** 2 + offset**2)
+        return found if np.isfinite(found) else None

@@ -44,3 +44,12 @@ class SignAgreement(Metric):
             return shares
 
         return share
+
+    def chance(
+        self, n: int, scores: Array | None = None, effects: Array | None = None
+    ) -> float | None:
+        """Return what the shares of signs give, zeros left out; without the lists, 0.5."""
+        if scores is None or effects is None:
+            return 0.5
+        x, y = (float(np.mean(values[values != 0] > 0)) for values in (scores, effects))
+        return x * y + (1 - x) * (1 - y)

@@ -38,3 +38,9 @@ class Slope(Metric):
                 return finite(drawn.covariance / drawn.variance_x * y.scale / x.scale)
 
         return slope
+
+    def chance(
+        self, n: int, scores: Array | None = None, effects: Array | None = None
+    ) -> float | None:
+        """Return 0."""
+        return 0.0

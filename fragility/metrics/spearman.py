@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy.stats import rankdata
 
+from fragility.metrics._chance import mean_size
+from fragility.metrics._correlation import Correlation
 from fragility.metrics._ranks import columns_of, midranks, normalized, ties
-from fragility.metrics.base import Array, Metric, Statistic
+from fragility.metrics.base import Array, Statistic
 
 
-class Spearman(Metric):
+class Spearman(Correlation):
     """Correlation of the ranks of scores and effects, -1 to 1, ties at their midrank.
 
     It asks whether scores put examples in the right order, whatever their size; it cannot see that
@@ -23,7 +26,7 @@ class Spearman(Metric):
 
     kind: Literal["spearman"] = "spearman"
 
-    def statistic(self, scores: Array, effects: Array) -> Statistic:
+    def signed(self, scores: Array, effects: Array) -> Statistic:
         """Return the rank correlation as a function of the weights."""
         x, y = ties(scores), ties(effects)
 
@@ -40,6 +43,12 @@ class Spearman(Metric):
             return normalized(covariance, spread_x, spread_y, cube)
 
         return correlation
+
+    def chance_size(self, n: int, scores: Array | None, effects: Array | None) -> float:
+        """Return the mean over random pairings, within 0.5 %; without lists, for no ties."""
+        if scores is None or effects is None:
+            return mean_size(np.arange(n, dtype=float), np.arange(n, dtype=float))
+        return mean_size(rankdata(scores), rankdata(effects))
 
     def ceiling(self, reliability: float) -> float | None:
         """Return Pearson's ceiling, which for normal effects is at most 0.02 too high."""

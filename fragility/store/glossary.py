@@ -17,6 +17,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "cached": (_INT, "Tasks that the store already held when the run started."),
     "ceiling": (_REAL, "Noise ceiling: the best agreement possible with effects this noisy."),
     "cell_id": (_TEXT, "The cell: one resolved setting that owns one base model."),
+    "chance": (
+        _REAL,
+        "What unrelated lists of as many pairs give on average; null where it is not known.",
+    ),
     "ci_high": (_REAL, "Upper end of the confidence interval of `value`."),
     "ci_low": (_REAL, "Lower end of the confidence interval of `value`."),
     "command": (_TEXT, "The command line that started the run."),

@@ -56,7 +56,7 @@ TRAINING_COLUMNS = (
     "removed steps converged diverged grad_norm initial_train_loss train_loss train_accuracy"
     " test_loss test_accuracy distance seconds artifact"
 )
-AGREEMENT_COLUMNS = "metric weighting value ci_low ci_high ceiling n reason"
+AGREEMENT_COLUMNS = "metric weighting value ci_low ci_high chance ceiling n reason"
 SUMMARY_COLUMNS = (
     "metric aggregation weighting value ci_low ci_high share_undefined n_test n reason"
 )

@@ -23,6 +23,7 @@ from fragility.method import Method, Room
 from fragility.metrics import METRICS, Metric
 from fragility.models import MODELS, Model
 from fragility.procedures import PROCEDURES, Procedure
+from fragility.protocols import PROTOCOLS, Protocol
 from fragility.regularizers import REGULARIZERS, Regularizer
 from fragility.training import TRAINING, Training
 
@@ -67,6 +68,11 @@ def _all_of(room: Room[Any]) -> Callable[[], tuple[Any, ...]]:
     return default
 
 
+def _usual_metrics() -> tuple[Metric, ...]:
+    """Returns the default list of metrics: those that need no settings and cost little."""
+    return tuple(metric for metric in _all_of(METRICS)() if metric.by_default)
+
+
 def _no_regularization() -> dict[str, Regularizer]:
     return {"none": REGULARIZERS.methods["none"].model_validate({"kind": "none"})}
 
@@ -105,10 +111,12 @@ class Study(BaseModel):
     """Validation procedures by label; each estimator is compared with each."""
     metrics: tuple[
         Annotated[Metric, METRICS, BeforeValidator(_written_out), _Named(METRICS)], ...
-    ] = Field(default_factory=_all_of(METRICS))
-    """Measures of agreement, by name or with settings; without the key, all."""
-    protocols: tuple[str, ...] = ()
-    """Published protocols under which stored truths are scored again."""
+    ] = Field(default_factory=_usual_metrics)
+    """Measures of agreement, by name or with settings; without the key, all but the costly ones."""
+    protocols: tuple[
+        Annotated[Protocol, PROTOCOLS, BeforeValidator(_written_out), _Named(PROTOCOLS)], ...
+    ] = ()
+    """Published protocols under which stored truths are scored again, by name or with settings."""
     diagnostics: tuple[
         Annotated[Diagnostic, DIAGNOSTICS, BeforeValidator(_written_out), _Named(DIAGNOSTICS)], ...
     ] = Field(default_factory=_all_of(DIAGNOSTICS))

@@ -11,6 +11,9 @@ from scipy import stats
 from fragility.metrics import METRICS, Agreement, Metric, Summary, _bootstrap, measure
 from fragility.metrics._bootstrap import FEWEST_DRAWS, interval, resamples
 from fragility.metrics.agreement import mean, median
+from fragility.metrics.sign_agreement import SignAgreement
+from fragility.metrics.slope import Slope
+from fragility.metrics.spearman import Spearman
 
 ALL: list[Metric] = [cls(kind=kind) for kind, cls in METRICS.methods.items()]
 
@@ -27,16 +30,43 @@ def normal_pairs(n_test: int, n: int, correlation: float, seed: int = 0) -> tupl
 
 
 def test_rows_come_in_order_and_carry_n() -> None:
-    scores, effects = normal_pairs(3, 10, 0.5)
+    scores, effects = normal_pairs(3, 25, 0.5)
     agreements, summaries = measure(scores, effects, ALL, seed=1, draws=20)
     kinds = [metric.kind for metric in ALL]
     assert [a.test_point for a in agreements] == [p for p in (0, 1, 2, None) for _ in ALL]
     assert [a.metric for a in agreements] == kinds * 4
-    assert [a.n for a in agreements] == [10] * 21 + [30] * 7
+    assert [a.n for a in agreements] == [25] * 3 * len(ALL) + [75] * len(ALL)
     assert [(s.metric, s.aggregation) for s in summaries] == [
         (kind, aggregation) for kind in kinds for aggregation in ("median", "mean")
     ]
-    assert {(s.n_test, s.n, s.share_undefined) for s in summaries} == {(3, 10, 0.0)}
+    assert {(s.n_test, s.n, s.share_undefined) for s in summaries} == {(3, 25, 0.0)}
+
+
+def test_chance_stands_beside_the_value_and_names_tell_absolute_metrics_apart() -> None:
+    scores, effects = normal_pairs(2, 25, -0.5)
+    metrics: list[Metric] = [Spearman(), Spearman(absolute=True), SignAgreement(), Slope()]
+    agreements, summaries = measure(scores, effects, metrics, seed=1, draws=20)
+    signed, size, *_ = agreements
+    assert (signed.metric, size.metric) == ("spearman", "|spearman|")
+    assert [s.metric for s in summaries[2:4]] == ["|spearman|"] * 2
+    assert size.value == -signed.value > 0
+    assert signed.chance == 0
+    assert size.chance == pytest.approx(0.16425, rel=0.005)
+    positive = [(v > 0).mean() for v in (scores[0], effects[0, 0])]
+    assert agreements[2].chance == pytest.approx(
+        positive[0] * positive[1] + (1 - positive[0]) * (1 - positive[1])
+    )
+    assert agreements[3].chance == 0
+
+
+def test_there_is_no_chance_without_a_value_or_where_pairs_do_not_count_alike() -> None:
+    scores, effects = normal_pairs(1, 25, 0.5)
+    found, _ = measure(scores, np.zeros_like(effects), one("pearson"), seed=1, draws=20)
+    assert found[0].chance is None
+    shares = np.linspace(0.1, 0.9, 25)
+    found, _ = measure(scores, effects, one("pearson"), seed=1, draws=20, probabilities=shares)
+    assert found[0].value is not None
+    assert found[0].chance is None
 
 
 def test_replicates_are_averaged_and_pooling_is_over_all_pairs() -> None:
@@ -144,6 +174,16 @@ def test_more_confidence_is_wider() -> None:
             "3 of 5 pairs have neither score nor effect 0; at least 4 are needed",
         ),
         (
+            "relative_error",
+            [1, 2, 3, 4, 5],
+            [1, 0, 0, 2, 0],
+            "3 of 5 effects are 0, and so is their median size",
+        ),
+        ("cosine", [0, 0, 0, 0], [1, 2, 3, 4], "all 4 scores are 0"),
+        ("cosine", [1, 2, 3, 4], [0, 0, 0, 0], "all 4 effects are 0"),
+        ("theil_sen", [2, 2, 2, 2], [1, 2, 3, 4], "all 4 scores are equal"),
+        ("theil_sen_intercept", [2, 2, 2, 2], [1, 2, 3, 4], "all 4 scores are equal"),
+        (
             "r2_identity",
             [1e200, -1e200, 1e200, 1],
             [1, 2, 3, 4],
@@ -156,7 +196,7 @@ def test_no_value_has_a_reason(
 ) -> None:
     x, y = np.array([scores], dtype=float), np.array([[effects]], dtype=float)
     agreements, summaries = measure(x, y, one(kind), seed=0, draws=20)
-    none = Agreement(0, kind, None, None, None, None, len(scores), reason)
+    none = Agreement(0, kind, None, None, None, None, None, len(scores), reason)
     assert agreements == [none, Agreement(None, *list(vars(none).values())[1:])]
     assert [s.reason for s in summaries] == [f"no test point of 1 has a value: {reason}"] * 2
     assert [s.value for s in summaries] == [None, None]

@@ -81,7 +81,7 @@ def test_constants_have_no_value_and_a_reason() -> None:
     world.populate(w, [world.Arm("mlp")], metrics=())
     why = "all 25 effects are equal"
     for test in range(5):
-        row = ("cell000r00", "exact", "warm", test, "pearson", "raw", *[None] * 4, 25, why)
+        row = ("cell000r00", "exact", "warm", test, "pearson", "raw", *[None] * 5, 25, why)
         w.add("agreements", row)
     summary = (
         "cell000r00",

@@ -340,6 +340,7 @@ def _agreements(world, cell, estimator, procedure, scores, effects, metrics, rep
         "intercept": [np.polyfit(s, e, 1)[1] for s, e in zip(scores, mean, strict=True)],
         "sign_agreement": list((np.sign(scores) == np.sign(mean)).mean(axis=1)),
     }
+    chances = {"sign_agreement": 0.5, "|spearman|": 0.0843}
     ceiling = 0.97 if replicates > 1 else None
     for metric in metrics:
         found = np.array(values.get(metric, values["pearson"])) * (
@@ -349,7 +350,8 @@ def _agreements(world, cell, estimator, procedure, scores, effects, metrics, rep
         for test, (value, width) in enumerate(zip(found, half, strict=True)):
             row = (cell, estimator, procedure, test, metric, "raw", float(value))
             bounds = float(value - width), float(value + width)
-            world.add("agreements", (*row, *bounds, ceiling, points, None))
+            limits = chances.get(metric, 0.0), ceiling
+            world.add("agreements", (*row, *bounds, *limits, points, None))
         value, width = float(np.median(found)), float(np.median(half))
         row = (cell, estimator, procedure, metric, "median", "raw", value)
         world.add("summaries", (*row, value - width, value + width, 0.0, tests, points, None))

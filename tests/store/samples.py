@@ -162,6 +162,7 @@ def batches() -> list[BatchRecord]:
                     "test_point": [0, None],
                     "metric": ["pearson", "pearson"],
                     "value": [0.5, None],
+                    "chance": [0.0, None],
                     "n": [2, 4],
                     "reason": [None, "all 4 effects are equal"],
                 }

@@ -66,8 +66,8 @@ def test_the_contract_is_kept(described: dict[str, list[tuple[str, str]]]) -> No
         "groups": "group_id train_point",
         "effects": "cell_id procedure replicate removal test_point train_point group_id before"
         " after effect",
-        "agreements": "cell_id estimator procedure test_point metric value ci_low ci_high ceiling"
-        " n",
+        "agreements": "cell_id estimator procedure test_point metric value ci_low ci_high chance"
+        " ceiling n",
         "diagnostics": "cell_id task_id name value",
     }
     for name, columns in promised.items():
