@@ -36,6 +36,7 @@ class Quantiles(ModelSelector):
     def choose(self, candidates: Candidates) -> Choice:
         """Returns the points by rising loss, chosen by it."""
         order = np.argsort(candidates.losses, kind="stable")
-        ranks = (2 * np.arange(self.count) + 1) * len(order) // (2 * self.count)
-        points = order[ranks]
+        # Of n losses, the k-th lowest is the quantile of levels above (k - 1)/n up to k/n.
+        ends = -(-(2 * np.arange(self.count) + 1) * len(order) // (2 * self.count))
+        points = order[ends - 1]
         return self.chosen(points, candidates.losses[points].astype(np.float64))

@@ -135,11 +135,8 @@ def _turns(sizes: Points, shares: Array, count: int) -> Points:
     Each stratum gives one, then that with the highest share / sqrt(k (k + 1)), k being what it gave
     so far, while it has any: an apportionment that never takes a point back as `count` grows.
     """
-    given = np.zeros(len(sizes))
-    turns = np.empty(count, dtype=np.int64)
-    for place in range(count):
-        with np.errstate(divide="ignore"):
-            claim = np.where(given < sizes, shares / np.sqrt(given * (given + 1)), -1.0)
-        turns[place] = np.argmax(claim)
-        given[turns[place]] += 1
-    return turns
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    given = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])
+    with np.errstate(divide="ignore"):
+        claims = shares[strata] / np.sqrt(given * (given + 1))
+    return strata[np.argsort(-claims, kind="stable")[:count]]

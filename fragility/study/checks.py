@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fragility.errors import Problem, did_you_mean
+from fragility.groups import Grouping
 from fragility.method import Room
 from fragility.selectors import Selector
 from fragility.study.messages import listed, quoted, unknown
@@ -35,7 +36,7 @@ def unknown_estimators(root: Node, shape: Shape) -> Iterator[Problem]:
         named = node.child("estimator")
         if (
             method is not None
-            and issubclass(method, Selector)
+            and issubclass(method, (Selector, Grouping))
             and named
             and isinstance(named.value, str)
             and named.value not in labels
