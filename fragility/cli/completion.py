@@ -19,9 +19,10 @@ ROOMS = (
     "selectors",
     "procedures",
     "metrics",
+    "protocols",
     "diagnostics",
 )
-KIND = re.compile(r"^    kind: Literal\[\"(\w+)\"\]", re.MULTILINE)
+KIND = re.compile(r"^    kind: Literal\[\"([\w-]+)\"\]", re.MULTILINE)
 
 
 def studies(incomplete: str) -> list[str]:

@@ -9,7 +9,7 @@ from fragility.errors import Problem, did_you_mean
 from fragility.groups import Grouping
 from fragility.method import Room
 from fragility.selectors import Selector
-from fragility.study.messages import listed, quoted, unknown
+from fragility.study.messages import listed, quoted
 from fragility.study.nodes import Node, Path, Place
 from fragility.study.problems import missing_kind, problem_at
 from fragility.study.shapes import Shape
@@ -22,13 +22,12 @@ def cross_checks(root: Node, shape: Shape) -> Iterator[Problem]:
         if isinstance(node.value, dict) and "kind" not in node.entries:
             yield missing_kind(key, path, room)
     yield from unknown_estimators(root, shape)
-    yield from _protocols(root)
-    for section in ("metrics", "diagnostics"):
+    for section in ("metrics", "protocols", "diagnostics"):
         yield from _named_twice(root, section)
 
 
 def unknown_estimators(root: Node, shape: Shape) -> Iterator[Problem]:
-    """Yields the selectors that go by the scores of an estimator the study does not have."""
+    """Yields the selectors and groupings by scores of an estimator the study does not have."""
     estimators = root.child("estimators")
     labels = list(estimators.entries) if estimators else []
     for path, node, _, room in _methods(shape, root, (), root.place):
@@ -66,16 +65,8 @@ def _methods(
             yield from _methods(below, inner, (*path, step), place)
 
 
-def _protocols(root: Node) -> Iterator[Problem]:
-    protocols = root.child("protocols")
-    for position, node in enumerate(protocols.items if protocols else ()):
-        if isinstance(node.value, str):
-            text = f"{unknown('protocol', node.value, [])} No protocol is built in yet."
-            yield problem_at(node.place, ("protocols", position), text)
-
-
 def _named_twice(root: Node, section: str) -> Iterator[Problem]:
-    """Tables know metrics and diagnostics by their kind, so that a kind can be there only once."""
+    """Tables and pages know these by their kind, so that a kind can be there only once."""
     methods = root.child(section)
     seen: set[object] = set()
     for position, node in enumerate(methods.items if methods else ()):

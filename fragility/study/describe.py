@@ -29,6 +29,7 @@ _ROOMS = {
     "selectors": "fragility.selectors",
     "groups": "fragility.groups",
     "metrics": "fragility.metrics",
+    "protocols": "fragility.protocols",
     "diagnostics": "fragility.diagnostics",
 }
 _MARKS = {"valid when": "valid_when", "cost": "cost", "reference": "reference"}

@@ -1,0 +1,32 @@
+"""Protocols: how published work made one number of scores and effects, as views of stored ones."""
+
+from fragility.protocols._rules import DIMENSIONS, WORDS, Number, Rule, Specification, words
+from fragility.protocols._specification import (
+    AGGREGATIONS,
+    METRICS,
+    REMOVALS,
+    TESTS,
+    Curve,
+    curve,
+)
+from fragility.protocols._stored import Stored
+from fragility.protocols.base import PROTOCOLS, Protocol, Rescored
+
+__all__ = [
+    "AGGREGATIONS",
+    "DIMENSIONS",
+    "METRICS",
+    "PROTOCOLS",
+    "REMOVALS",
+    "TESTS",
+    "WORDS",
+    "Curve",
+    "Number",
+    "Protocol",
+    "Rescored",
+    "Rule",
+    "Specification",
+    "Stored",
+    "curve",
+    "words",
+]

@@ -1,0 +1,202 @@
+"""The rules that protocols are made of: which pairs count, and how they become one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fragility.identity import derive_seed
+from fragility.protocols._stored import Array, Positions, Stored, mean_of
+from fragility.statistics.correlations import CORRELATIONS
+
+Tests = Literal["all", "max_loss", "median_loss", "random"]
+Removals = Literal["all", "top_size", "top_score", "band", "random", "top_loss"]
+Truth = Literal["mean", "single"]
+Measure = Literal["pearson", "spearman", "|spearman|"]
+Aggregation = Literal["per_test", "pooled", "of_means"]
+
+PERCENTILE = 30
+"""The percentile of |score| that the band lies around (Basu et al. 2021)."""
+
+DIMENSIONS = ("tests", "removals", "truth", "measure", "aggregation")
+
+FEWEST = 4
+"""Fewer pairs than this have no correlation: any order of three is too easily had by chance."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Everything that is decided between stored scores and effects and one number.
+
+    `count` is how many removals are kept, None for all; `weighted` lets removals count by the
+    inverse of the probability with which they were drawn.
+    """
+
+    tests: Tests
+    removals: Removals
+    truth: Truth
+    measure: Measure
+    aggregation: Aggregation
+    count: int | None = None
+    weighted: bool = False
+
+
+@dataclass(frozen=True)
+class Number:
+    """A correlation over `n` pairs each, of `tests` test points, over `repeats`; NaN: undefined."""
+
+    value: float
+    n: int
+    tests: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One way to make a number of stored scores and effects: a rule over one procedure's truth."""
+
+    rule: Rule
+    procedure: str
+    number: Number
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The choice in each of `DIMENSIONS`; the truth is a procedure and `mean` or `single`."""
+        truth = f"{self.procedure}\n{self.rule.truth}"
+        rule = self.rule
+        return rule.tests, rule.removals, truth, rule.measure, rule.aggregation
+
+
+def chosen_tests(rule: Tests, losses: Array) -> Positions:
+    """Returns the test points of a rule: all, that of the largest or of the median loss, any one.
+
+    Of an even number the lower of the two middle losses is the median.
+    """
+    order = np.argsort(losses, kind="stable")
+    if rule == "max_loss":
+        return order[-1:]
+    if rule == "median_loss":
+        return order[(order.size - 1) // 2 :][:1]
+    if rule == "random":
+        seed = derive_seed(0, "protocol's random test point", order.size)
+        return np.random.default_rng(seed).integers(order.size, size=1)
+    return np.arange(order.size)
+
+
+def chosen_removals(rule: Removals, stored: Stored, count: int | None) -> Positions:
+    """Returns `count` removals for each test point (tests, count); all of them without a count.
+
+    Rules that go by scores go by the scores of each test point, largest first; `band` takes those
+    nearest in rank of |score| to the 30th percentile; `random` is one draw for all test points.
+    """
+    tests, n = stored.scores.shape
+    if rule == "all" or count is None or count >= n:
+        return np.broadcast_to(np.arange(n), (tests, n))
+    if rule == "random":
+        seed = derive_seed(0, "protocol's random removals", n, count)
+        drawn = np.random.default_rng(seed).choice(n, size=count, replace=False)
+        return np.broadcast_to(drawn, (tests, count))
+    return np.argsort(_keys(rule, stored), axis=1, kind="stable")[:, :count]
+
+
+def _keys(rule: Removals, stored: Stored) -> Array:
+    """Returns what removals are ordered by (tests, removals), the first to be taken lowest."""
+    if rule == "top_score":
+        return -stored.scores
+    if rule == "top_loss" and stored.train_losses is not None:
+        return np.broadcast_to(-stored.train_losses, stored.scores.shape)
+    size = np.abs(stored.scores)
+    if rule != "band":
+        return -size
+    ranks = np.argsort(np.argsort(size, axis=1, kind="stable"), axis=1, kind="stable")
+    return np.asarray(np.abs(ranks - PERCENTILE / 100 * (size.shape[1] - 1)))
+
+
+def evaluate(rule: Rule, repeats: Sequence[Stored]) -> Number:
+    """Returns the number that a rule makes of the repeats of an arm.
+
+    `per_test` averages the correlations of test points, then of repeats; `pooled` correlates all
+    pairs of a repeat at once; `of_means` averages scores and effects over repeats before they are
+    correlated for each test point. What is undefined is left out of an average.
+    """
+    if rule.aggregation == "of_means":
+        mean = mean_of(repeats)
+        used = [] if mean is None else [mean]
+    else:
+        used = list(repeats)
+    found = [_of_repeat(rule, stored) for stored in used]
+    values = [value for value, _, _ in found if np.isfinite(value)]
+    return Number(
+        float(np.mean(values)) if values else np.nan,
+        min((n for _, n, _ in found), default=0),
+        min((tests for _, _, tests in found), default=0),
+        len(repeats) if rule.aggregation == "of_means" else len(values),
+    )
+
+
+def _of_repeat(rule: Rule, stored: Stored) -> tuple[float, int, int]:
+    """Returns the value, the pairs of each correlation, and the test points of one repeat."""
+    tests = chosen_tests(rule.tests, stored.losses)[:, None]
+    columns = chosen_removals(rule.removals, stored, rule.count)[tests[:, 0]]
+    truth = stored.effects if rule.truth == "mean" else stored.single
+    weights = np.ones(columns.shape)
+    if rule.weighted and stored.weights is not None:
+        weights = stored.weights[columns]
+    sides = (stored.scores[tests, columns], truth[tests, columns], weights)
+    if rule.aggregation == "pooled":
+        sides = tuple(side.reshape(1, -1) for side in sides)  # type: ignore[assignment]
+    n = sides[0].shape[1]
+    if n < FEWEST:
+        return np.nan, n, len(tests)
+    values = MEASURES[rule.measure](*sides)
+    values = values[np.isfinite(values)]
+    return (float(values.mean()) if values.size else np.nan), n, len(tests)
+
+
+def _size(x: Array, y: Array, weights: Array) -> Array:
+    return np.abs(CORRELATIONS["spearman"](x, y, weights))
+
+
+MEASURES: Mapping[Measure, Callable[[Array, Array, Array], Array]] = {
+    "pearson": CORRELATIONS["pearson"],
+    "spearman": CORRELATIONS["spearman"],
+    "|spearman|": _size,
+}
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "tests": {
+        "all": "all test points",
+        "max_loss": "the test point of the largest base loss",
+        "median_loss": "the test point of the median base loss",
+        "random": "one test point at random",
+    },
+    "removals": {
+        "all": "all removals",
+        "top_size": "the {} removals of the largest |score|",
+        "top_score": "the {} removals of the largest score",
+        "band": "the {} removals around the 30th percentile of |score|",
+        "random": "{} removals at random",
+        "top_loss": "the {} removed points of the largest training loss",
+    },
+    "truth": {"mean": "mean of the replicates", "single": "one replicate"},
+    "measure": {"pearson": "Pearson", "spearman": "Spearman", "|spearman|": "|Spearman|"},
+    "aggregation": {
+        "per_test": "averaged over test points and repeats",
+        "pooled": "all test points pooled, averaged over repeats",
+        "of_means": "of means over repeats, averaged over test points",
+    },
+}
+
+
+def words(rule: Rule) -> str:
+    """Returns a rule in words."""
+    removals = WORDS["removals"]["all" if rule.count is None else rule.removals]
+    weighted = ", weighted by the inverse of the probability drawn" if rule.weighted else ""
+    return (
+        f"{WORDS['tests'][rule.tests]}; {removals.format(rule.count)}{weighted};"
+        f" {WORDS['truth'][rule.truth]}; {WORDS['measure'][rule.measure]},"
+        f" {WORDS['aggregation'][rule.aggregation]}"
+    )
