@@ -73,7 +73,7 @@ def curve(arm: Mapping[str, Sequence[Stored]]) -> Curve:
     """Returns the curve of one arm and estimator: by the label of each procedure, its repeats.
 
     Choices that cannot differ are made once: one test point is not pooled, one repeat has no means,
-    one replicate is their mean. Procedures that remove groups are left out.
+    one replicate has no mean. Procedures that remove groups are left out.
 
     Cost: some hundred correlations of all pairs.
     """
@@ -92,7 +92,7 @@ def rules(repeats: Sequence[Stored]) -> Iterator[Rule]:
     """Yields the rules that differ for such repeats of one procedure."""
     count = min(KEPT, min(len(stored.removed) for stored in repeats) // 2)
     truths: tuple[Truth, ...] = (
-        ("mean", "single") if min(s.replicates for s in repeats) > 1 else ("mean",)
+        ("mean", "single") if min(s.replicates for s in repeats) > 1 else ("single",)
     )
     several = min(len(stored.tests) for stored in repeats) > 1
     for tests in TESTS if several else TESTS[:1]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -63,6 +63,8 @@ class Protocol(Method):
             reason = f"{removed} {what} were removed; it takes {self.fewest()}. {self.more()}"
             return Rescored(None, reason.strip())
         rule = self.rule(repeats[0])
+        if min(stored.replicates for stored in repeats) == 1:
+            rule = replace(rule, truth="single")
         number = evaluate(rule, repeats)
         if not np.isfinite(number.value):
             return Rescored(None, "Scores or effects are constant.")

@@ -27,6 +27,7 @@ from fragility.report.sections import (
     rank,
     reproduce,
     scatter,
+    specification,
     trajectories,
 )
 from fragility.report.source import Source
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     head.section,
     answer.section,
     agreement.section,
+    specification.section,
     scatter.section,
     rank.section,
     factors.section,

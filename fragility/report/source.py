@@ -8,11 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from fragility.store import report_queries
 from fragility.store.report_queries import Query
 
 Row = Mapping[str, Any]
+Columns = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Source:
     def __init__(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
         self._connection = connection
         self._answers: dict[str, Rows] = {}
+        self._columns: dict[str, Columns] = {}
         self.run_id = run_id
 
     def fetch(self, query: Query) -> Rows:
@@ -49,6 +53,13 @@ class Source:
             self._answers[query.sql] = Rows(query, columns, records)
         return self._answers[query.sql]
 
+    def columns(self, query: Query) -> Columns:
+        """Returns the query's columns as arrays, for rows by the million; NaN for a null number."""
+        if query.sql not in self._columns:
+            found = self._connection.execute(query.sql).fetchnumpy()
+            self._columns[query.sql] = {name: _plain(column) for name, column in found.items()}
+        return self._columns[query.sql]
+
     def ask(self, query: Query) -> tuple[Row, ...]:
         """Returns the query's rows as mappings."""
         return self.fetch(query).dicts
@@ -58,3 +69,9 @@ class Source:
         """The run's row; empty when the store does not know the run."""
         rows = self.ask(report_queries.run(self.run_id))
         return rows[0] if rows else {}
+
+
+def _plain(column: NDArray[Any]) -> NDArray[Any]:
+    if not isinstance(column, np.ma.MaskedArray):
+        return column
+    return np.asarray(column.astype(np.float64).filled(np.nan))

@@ -87,7 +87,7 @@ def test_selection_alone_moves_the_number() -> None:
         ]
     }  # fmt: skip
     found = curve(arm)
-    at = ("w\nmean", "spearman", "per_test")
+    at = ("w\nsingle", "spearman", "per_test")
     population = value(found, "all", "all", *at)
     np.testing.assert_allclose(
         population,

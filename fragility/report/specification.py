@@ -1,0 +1,167 @@
+"""Stored scores and effects as protocols read them, and the protocols that a study declares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from fragility.protocols import PROTOCOLS, Curve, Protocol, Rescored, Stored, curve
+from fragility.report.context import Context, natural, spread
+from fragility.report.parts import DATA_ROWS, DataTable
+from fragility.report.source import Columns
+from fragility.report.text import plain
+from fragility.store import specification_queries as ask
+
+ARMS = 12
+PAIRS = 1_000_000
+
+Subject = tuple[str, str]
+"""An arm and an estimator: what is held fixed."""
+
+
+@dataclass(frozen=True)
+class Specified:
+    """One arm and estimator: its curve, and the declared protocols' numbers by kind."""
+
+    arm: str
+    estimator: str
+    curve: Curve
+    protocols: Mapping[str, Rescored]
+
+
+@dataclass(frozen=True)
+class Specifications:
+    """Everything the section shows, read from one in `every` test points."""
+
+    shown: Sequence[Specified]
+    subjects: int
+    every: int
+    table: DataTable | None
+
+
+def build(context: Context) -> Specifications:
+    """Returns the curves of at most `ARMS` arms and estimators, evenly spaced."""
+    known = sorted({(c.arm, c.estimator) for c in context.combinations}, key=_order)
+    subjects: list[Subject] = spread(known, ARMS)
+    counts = context.source.ask(ask.PAIRS)
+    if not subjects or not counts:
+        return Specifications((), len(known), 1, None)
+    arms = [arm for arm, _ in subjects]
+    pairs = sum(row["pairs"] * arms.count(row["arm"]) for row in counts)
+    thin = max(1, -(-pairs // PAIRS))
+    query = ask.specification(subjects, thin)
+    columns = context.source.columns(query)
+    stored = _stored(columns)
+    declared = protocols(context.source.run)
+    found = []
+    for arm, estimator in subjects:
+        held = stored.get((arm, estimator), {})
+        rescored = {protocol.kind: protocol.rescored(held) for protocol in declared}
+        found.append(Specified(arm, estimator, curve(held), rescored))
+    return Specifications(found, len(known), thin, _table(query, columns))
+
+
+def protocols(run: Mapping[str, Any]) -> list[Protocol]:
+    """Returns the protocols of the study as run: its text, changed by the overrides."""
+    written: Any = _yaml(run.get("study_text") or "")
+    declared = written.get("protocols") if isinstance(written, dict) else None
+    for override in json.loads(run.get("overrides") or "[]"):
+        path, _, value = override.partition("=")
+        if path.strip() == "protocols":
+            declared = _yaml(value)
+    found = []
+    for item in declared if isinstance(declared, list) else ():
+        fields = {"kind": item} if isinstance(item, str) else item
+        method = PROTOCOLS.methods.get(fields.get("kind", "")) if isinstance(fields, dict) else None
+        if method:
+            found.append(method.model_validate(fields))
+    return found
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
+
+
+def _order(subject: Subject) -> tuple[Any, Any]:
+    return natural(subject[0]), natural(subject[1])
+
+
+def _stored(columns: Columns) -> Mapping[Subject, Mapping[str, list[Stored]]]:
+    """Returns by arm and estimator, and by procedure, the repeats in order."""
+    found: dict[Subject, dict[str, list[Stored]]] = {}
+    for (arm, estimator, procedure), rows in _runs(columns):
+        one = _repeat(rows)
+        if one is not None:
+            found.setdefault((arm, estimator), {}).setdefault(procedure, []).append(one)
+    return found
+
+
+def _runs(columns: Columns) -> Iterator[tuple[tuple[str, str, str], Columns]]:
+    """Yields the rows of every arm, estimator, procedure, cell and kind of removal."""
+    keys = [columns[n] for n in ("arm", "estimator", "procedure", "cell_id", "removal")]
+    size = len(keys[0])
+    if not size:
+        return
+    new = np.ones(size + 1, dtype=bool)
+    new[1:-1] = np.logical_or.reduce([np.asarray(key[1:] != key[:-1]) for key in keys])
+    for start, stop in pairwise(np.flatnonzero(new)):
+        rows = {name: column[start:stop] for name, column in columns.items()}
+        yield (str(keys[0][start]), str(keys[1][start]), str(keys[2][start])), rows
+
+
+def _repeat(rows: Columns) -> Stored | None:
+    """Returns the removals whose every pair is known, None when there are none."""
+    tests, row = np.unique(rows["test_point"], return_inverse=True)
+    removed, column = np.unique(rows["removed"], return_inverse=True)
+    known = np.bincount(column, minlength=len(removed)) == len(tests)
+
+    def grid(name: str) -> NDArray[np.float64]:
+        values = np.full((len(tests), len(removed)), np.nan)
+        values[row, column] = rows[name]
+        return values[:, known]
+
+    def of_points(name: str) -> NDArray[np.float64] | None:
+        values = grid(name)[0]
+        return values if np.isfinite(values).all() else None
+
+    if not known.any():
+        return None
+    probability = of_points("probability")
+    return Stored(
+        truth=str(rows["truth"][0]),
+        tests=tests.astype(np.int64),
+        removed=removed[known].astype(np.int64),
+        scores=grid("score"),
+        effects=grid("effect"),
+        single=grid("single"),
+        losses=grid("loss")[:, 0],
+        replicates=int(rows["replicates"].min()),
+        group=str(rows["removal"][0]) == "group",
+        train_losses=of_points("train_loss"),
+        weights=None if probability is None or (probability <= 0).any() else 1 / probability,
+    )
+
+
+def _table(query: ask.Query, columns: Columns) -> DataTable:
+    names = tuple(columns)
+    total = len(columns[names[0]])
+    rows = tuple(
+        tuple(_cell(columns[name][place]) for name in names)
+        for place in range(min(total, DATA_ROWS))
+    )
+    return DataTable(query, names, rows, total)
+
+
+def _cell(value: Any) -> str:
+    return plain(value.item() if isinstance(value, np.generic) else value)

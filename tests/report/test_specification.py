@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from fragility.protocols import PROTOCOLS
+from fragility.report import specification
+from fragility.report.context import Context
+from fragility.report.sections.specification import section
+from fragility.report.source import Source
+from tests.report import world
+
+DECLARED = "protocols: [basu-2021, {kind: koh-liang-2017, points: 20}, grosse-2023, recommended]\n"
+ARM = world.Arm("mlp", noise=0.9)
+
+
+def study(*, declared: str = "", overrides: str = "[]", **settings: Any) -> Context:
+    w = world.World()
+    text = world.STUDY_TEXT + declared
+    w.add("runs", world.run_row(study_text=text, overrides=overrides))
+    world.populate(w, [ARM], **settings)
+    return Context(Source(w.connection(), world.RUN))
+
+
+def test_the_table_says_each_number_or_why_there_is_none() -> None:
+    context = study(declared=DECLARED, points=60)
+    (table,) = section(context).data["protocols"]
+    rows = {row["kind"]: row for row in table["rows"]}
+    assert list(rows) == ["basu-2021", "koh-liang-2017", "grosse-2023", "recommended"]
+    assert rows["koh-liang-2017"]["n"] == "20 × 1 × 1"
+    assert rows["recommended"]["n"] == "60 × 5 × 1"
+    assert rows["grosse-2023"]["value"] == ""
+    assert "no proximal Bregman response" in rows["grosse-2023"]["words"]
+
+
+def test_a_protocol_reads_what_the_tables_hold() -> None:
+    context = study(declared=DECLARED, points=60, replicates=4, repeats=2)
+    (one,) = specification.build(context).shown
+    rows = context.source._connection.execute(
+        "SELECT cell_id, test_point, any_value(score), avg(effect) FROM effects JOIN scores"
+        " USING (cell_id, test_point, train_point) GROUP BY cell_id, test_point, train_point"
+    ).fetchall()
+    by_test: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for cell, test, score, effect in rows:
+        by_test.setdefault((cell, test), []).append((score, effect))
+    expected = np.mean([spearmanr(*np.array(pairs).T).statistic for pairs in by_test.values()])
+    found = one.protocols["recommended"].specification
+    assert found is not None
+    assert found.number.value == pytest.approx(expected, abs=1e-12)
+    assert (found.number.n, found.number.tests, found.number.repeats) == (60, 5, 2)
+
+
+def test_overrides_declare_too() -> None:
+    context = study(declared=DECLARED, overrides='["seed=1", "protocols=[lds]"]')
+    assert [p.kind for p in specification.protocols(context.source.run)] == ["lds"]
+
+
+def test_without_protocols_the_curve_is_there_and_says_what_to_declare() -> None:
+    data = section(study()).data
+    assert len(data["charts"]) == 1
+    assert data["protocols"] == []
+    assert not data["declared"]
+
+
+def test_without_a_choice_there_is_no_curve() -> None:
+    w = world.World()
+    w.add("runs", world.run_row())
+    assert section(Context(Source(w.connection(), world.RUN))).data["charts"] == []
+
+
+def test_the_reading_gives_the_range_of_signed_correlations() -> None:
+    context = study(points=60)
+    (one,) = specification.build(context).shown
+    values = [s.number.value for s in one.curve.specifications if s.rule.measure != "|spearman|"]
+    chart, _, _ = section(context).data["charts"][0]
+    low, high = (f"{v:.3f}".replace("-", "−") for v in (min(values), max(values)))
+    assert f"moves the correlation from {low} to {high} (median" in chart.reading
+
+
+def test_pairs_beyond_the_bound_are_thinned_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(specification, "PAIRS", 100)
+    context = study(points=30, tests=12)
+    found = specification.build(context)
+    assert found.every == 4
+    (one,) = found.shown
+    assert {s.number.tests for s in one.curve.specifications if s.rule.tests == "all"} == {3}
+    chart, _, _ = section(context).data["charts"][0]
+    assert "those of one in 4 test points are read" in " ".join(chart.notes)
+
+
+def test_every_protocol_can_be_marked() -> None:
+    declared = f"protocols: [{', '.join(PROTOCOLS.methods)}]\n"
+    _, wide, narrow = section(study(declared=declared, points=120)).data["charts"][0]
+    for panel in (wide, narrow):
+        for kind in ("koh-liang-2017", "basu-2021", "epifano-2023", "recommended"):
+            assert f">{kind} " in panel.svg
