@@ -10,6 +10,9 @@ from fragility.cli import text
 from fragility.store import queries, report_queries
 
 SHOWN = 24
+ABSOLUTE = {"|pearson|": "|Pearson|", "|spearman|": "|Spearman|", "|kendall|": "|Kendall|"}
+"""Shown where a study asks for them, and never without what chance gives."""
+
 Row = Mapping[str, Any]
 Arm = tuple[str, str, str]
 
@@ -34,12 +37,18 @@ def render(agreements: Sequence[Row], targets: Sequence[Row]) -> str:
     if not arms:
         return ""
     target = {_arm(row): _target(row) for row in targets}
-    header = ("arm", "estimator", "procedure", "Pearson", "Spearman", "slope", "ceiling", "target")
+    sizes = [metric for metric in ABSOLUTE if any(metric in found for found in arms.values())]
+    header = (
+        *("arm", "estimator", "procedure", "Pearson", "Spearman"),
+        *(ABSOLUTE[metric] for metric in sizes),
+        *("slope", "ceiling", "target"),
+    )
     lines = [
         (
             *arm,
             _estimate(metrics.get("pearson")),
             _estimate(metrics.get("spearman")),
+            *(_beside_chance(metrics.get(metric)) for metric in sizes),
             _value(metrics.get("slope"), "value"),
             _value(metrics.get("pearson"), "ceiling"),
             target.get(arm, ""),
@@ -81,6 +90,11 @@ def _estimate(row: Row | None) -> str:
     places = max(_places(number) for number in known)
     value = f"{row['value']:.{places}f}"
     return value if low is None else f"{value} [{_bare(low, places)},{_bare(high, places)}]"
+
+
+def _beside_chance(row: Row | None) -> str:
+    chance = _value(row, "chance")
+    return _estimate(row) if chance == "-" else f"{_estimate(row)} chance {chance}"
 
 
 def _value(row: Row | None, column: str) -> str:

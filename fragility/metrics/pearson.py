@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from math import exp, lgamma, pi, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.special import gammaln
 
 from fragility.metrics._chance import mean_size
 from fragility.metrics._correlation import Correlation
@@ -42,7 +42,7 @@ class Pearson(Correlation):
     def chance_size(self, n: int, scores: Array | None, effects: Array | None) -> float:
         """Return the mean over random pairings, within 0.5 %; without lists, for normal ones."""
         if scores is None or effects is None:
-            return float(np.exp(gammaln((n - 1) / 2) - gammaln(n / 2)) / np.sqrt(np.pi))
+            return exp(lgamma((n - 1) / 2) - lgamma(n / 2)) / sqrt(pi)
         return mean_size(scores, effects)
 
     def ceiling(self, reliability: float) -> float | None:

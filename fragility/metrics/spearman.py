@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 from fragility.metrics._chance import mean_size
 from fragility.metrics._correlation import Correlation
@@ -48,8 +47,14 @@ class Spearman(Correlation):
         """Return the mean over random pairings, within 0.5 %; without lists, for no ties."""
         if scores is None or effects is None:
             return mean_size(np.arange(n, dtype=float), np.arange(n, dtype=float))
-        return mean_size(rankdata(scores), rankdata(effects))
+        return mean_size(_ranks(scores), _ranks(effects))
 
     def ceiling(self, reliability: float) -> float | None:
         """Return Pearson's ceiling, which for normal effects is at most 0.02 too high."""
         return float(np.sqrt(reliability))
+
+
+def _ranks(values: Array) -> Array:
+    groups = ties(values)
+    ones = np.ones((len(values), 1))
+    return midranks(groups.weights(ones), ones.sum(axis=0))[groups.group, 0]

@@ -90,11 +90,16 @@ def _leaves(prefix: str, value: JSON) -> Iterator[tuple[str, JSON]]:
 
 
 def _by_kind(value: list[JSON]) -> JSON:
-    """Returns a list of methods by their kinds, any other list as it is."""
-    kinds: dict[str, JSON] = {
-        str(item["kind"]): item for item in value if isinstance(item, dict) and "kind" in item
-    }
-    return kinds if len(kinds) == len(value) else value
+    """Returns a list of methods by their kinds, numbered if repeated; any other list as it is."""
+    kinds: dict[str, JSON] = {}
+    for item in value:
+        if not isinstance(item, dict) or "kind" not in item:
+            return value
+        kind, number = str(item["kind"]), 1
+        while (key := kind if number == 1 else f"{kind} {number}") in kinds:
+            number += 1
+        kinds[key] = item
+    return kinds
 
 
 def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:

@@ -12,6 +12,7 @@ from typing import Any
 from fragility.report.palette import assign
 from fragility.report.source import Row, Source
 from fragility.report.statistics import t_half_width, within_bounds
+from fragility.report.text import number
 from fragility.store import report_queries as ask
 
 
@@ -41,6 +42,7 @@ class Estimate:
     repeats: int
     defined: int
     reason: str | None
+    chance: float | None = None
 
 
 class Context:
@@ -141,6 +143,14 @@ class Context:
         """The metric that ranks arms: Pearson if measured, else the next of a fixed list."""
         return next((m for m in ask.PREFERRED_METRICS if m in self.metrics), None)
 
+    def named(self, metric: str) -> str:
+        """Returns the metric's name; an absolute metric never goes without what chance gives."""
+        found = [e.chance for (_, m), e in self.estimates.items() if m == metric and e.chance]
+        if not absolute(metric) or not found:
+            return metric_name(metric)
+        ends = dict.fromkeys(number(end) for end in (min(found), max(found)))
+        return f"{metric_name(metric)} (chance {' to '.join(ends)})"
+
     def ranked(self) -> list[tuple[Combination, Estimate]]:
         """Returns the combinations that have a value of the primary metric, best first."""
         found = [
@@ -160,18 +170,35 @@ METRIC_NAMES = {
     "intercept": "intercept",
     "r2_identity": "R² against identity",
     "sign_agreement": "sign agreement",
+    "within_sign": "Spearman within sign",
+    "theil_sen": "Theil–Sen slope",
+    "theil_sen_intercept": "Theil–Sen intercept",
+    "relative_error": "relative error",
+    "top_k_precision": "top-k precision",
 }
 
 
 def metric_name(metric: str) -> str:
     """Returns the metric as readers know it."""
+    if absolute(metric):
+        return f"|{metric_name(metric.strip('|'))}|"
     return METRIC_NAMES.get(metric, metric)
+
+
+def absolute(metric: str) -> bool:
+    """Whether a metric's label says that its sign was dropped."""
+    return metric.startswith("|")
 
 
 def ordered_metrics(metrics: Iterable[str]) -> list[str]:
     """Returns the distinct metrics, known ones first and in the usual order."""
     known = list(METRIC_NAMES)
-    return sorted(set(metrics), key=lambda m: (known.index(m) if m in known else 99, m))
+
+    def place(metric: str) -> tuple[int, bool, str]:
+        signed = metric.strip("|")
+        return known.index(signed) if signed in known else 99, absolute(metric), metric
+
+    return sorted(set(metrics), key=place)
 
 
 def natural(text: str | None) -> list[tuple[int, float, str]]:
@@ -207,4 +234,5 @@ def _estimate(row: Row) -> Estimate:
         row["repeats"],
         row["defined"],
         row["reason"],
+        row["chance"],
     )

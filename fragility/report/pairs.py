@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fragility.report.context import Combination, Context, metric_name, spread
+from fragility.report.context import Combination, Context, spread
 from fragility.report.source import Row, Rows
 from fragility.report.text import metric_value, number
 from fragility.store import report_queries as ask
@@ -184,4 +184,4 @@ def where(context: Context, choice: Choice) -> str:
 def value_words(context: Context, choice: Choice) -> str:
     """Returns the primary metric's name and value for a choice."""
     metric = context.primary or "pearson"
-    return f"{metric_name(metric)} {metric_value(metric, choice.value)}"
+    return f"{context.named(metric)} {metric_value(metric, choice.value)}"

@@ -17,6 +17,13 @@ BOUNDS = {
     "kendall": (-1.0, 1.0),
     "sign_agreement": (0.0, 1.0),
     "r2_identity": (-math.inf, 1.0),
+    "within_sign": (-1.0, 1.0),
+    "cosine": (-1.0, 1.0),
+    "top_k_precision": (0.0, 1.0),
+    "relative_error": (0.0, math.inf),
+    "|pearson|": (0.0, 1.0),
+    "|spearman|": (0.0, 1.0),
+    "|kendall|": (0.0, 1.0),
 }
 
 
@@ -66,10 +73,14 @@ def null_band(metric: str, n: int) -> tuple[float, float] | None:
 
     Pearson and Spearman: t distribution with n-2 degrees of freedom (exact for normal scores,
     close for ranks). Kendall: normal with variance 2(2n+5)/(9n(n-1)). Sign agreement: binomial
-    around one half, normal approximation. None for metrics without such a law, or n < 4.
+    around one half, normal approximation. Absolute correlations: from 0 to the same upper end.
+    None for metrics without such a law, or n < 4.
     """
     if n < 4:
         return None
+    if metric.startswith("|"):
+        band = null_band(metric.strip("|"), n)
+        return None if band is None else (0.0, band[1])
     if metric in ("pearson", "spearman"):
         t = float(stdtrit(n - 2, 0.975))
         edge = t / math.sqrt(t * t + n - 2)

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 THIN = "\u202f"
 FIXED = "\u00a0"
 MISSING = "–"
-BOUNDED = ("pearson", "spearman", "kendall", "r2_identity", "sign_agreement")
+BOUNDED = (
+    "pearson",
+    "spearman",
+    "kendall",
+    "r2_identity",
+    "sign_agreement",
+    "within_sign",
+    "cosine",
+    "top_k_precision",
+)
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -86,7 +95,7 @@ def _decimals(*values: float | None) -> int:
 
 
 def _metric(metric: str, value: float | None, decimals: int) -> str:
-    if metric not in BOUNDED or value is None or not abs(value) <= 1:
+    if metric.strip("|") not in BOUNDED or value is None or not abs(value) <= 1:
         return number(value)
     rounded = round(value, decimals) + 0.0
     return ("−" if rounded < 0 else "") + f"{abs(rounded):.{decimals}f}"

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PREFERRED_METRICS = ("pearson", "spearman", "kendall", "sign_agreement")
+PREFERRED_METRICS = (
+    "pearson",
+    "spearman",
+    "kendall",
+    "within_sign",
+    "sign_agreement",
+    "cosine",
+    "top_k_precision",
+    "|pearson|",
+    "|spearman|",
+    "|kendall|",
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,9 @@ ORDER BY ALL""",
 
 def _medians(weighting: str) -> str:
     return f"""\
-WITH ceilings AS (
-  SELECT c.arm, a.estimator, a.procedure, a.metric, median(a.ceiling) AS ceiling
+WITH limits AS (
+  SELECT c.arm, a.estimator, a.procedure, a.metric, median(a.chance) AS chance,
+         median(a.ceiling) AS ceiling
   FROM agreements a JOIN cells c USING (cell_id)
   WHERE a.test_point IS NOT NULL AND a.weighting = {text(weighting)}
   GROUP BY ALL)
@@ -67,11 +79,11 @@ SELECT c.arm, s.estimator, s.procedure, s.metric,
        CASE WHEN count(s.value) = 1 THEN max(s.ci_high) END AS ci_high,
        stddev_samp(s.value) AS deviation,
        count(s.value) AS defined, count(*) AS repeats,
-       max(k.ceiling) AS ceiling,
+       max(k.chance) AS chance, max(k.ceiling) AS ceiling,
        min(s.n_test) AS n_test, min(s.n) AS n,
        max(s.share_undefined) AS share_undefined, max(s.reason) AS reason
 FROM summaries s JOIN cells c USING (cell_id)
-LEFT JOIN ceilings k USING (arm, estimator, procedure, metric)
+LEFT JOIN limits k USING (arm, estimator, procedure, metric)
 WHERE s.aggregation = 'median' AND s.weighting = {text(weighting)}
 GROUP BY c.arm, s.estimator, s.procedure, s.metric
 ORDER BY c.arm, s.estimator, s.procedure, s.metric"""

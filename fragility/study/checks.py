@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from fragility.errors import Problem, did_you_mean
 from fragility.groups import Grouping
 from fragility.method import Room
+from fragility.metrics import METRICS
 from fragility.selectors import Selector
 from fragility.study.messages import listed, quoted
 from fragility.study.nodes import Node, Path, Place
@@ -66,14 +69,26 @@ def _methods(
 
 
 def _named_twice(root: Node, section: str) -> Iterator[Problem]:
-    """Tables and pages know these by their kind, so that a kind can be there only once."""
+    """Tables and pages know these by kind, metrics by label: one word can be there only once."""
     methods = root.child(section)
     seen: set[object] = set()
     for position, node in enumerate(methods.items if methods else ()):
-        word = _word(node)
+        word = _label(node) if section == "metrics" else _word(node)
         if isinstance(word, str) and word in seen:
             yield problem_at(node.place, (section, position), f"{quoted(word)} is there twice.")
         seen.add(word if isinstance(word, str) else None)
+
+
+def _label(node: Node) -> object:
+    """Returns the label of a metric; where its settings are wrong, its kind."""
+    word = _word(node)
+    metric = METRICS.methods.get(word) if isinstance(word, str) else None
+    if metric is None or not node.entries:
+        return word
+    try:
+        return metric.model_validate(node.plain()).label
+    except ValidationError:
+        return word
 
 
 def _word(node: Node) -> object:

@@ -17,6 +17,7 @@ def row(metric: str, value: float | None, **columns: object) -> dict[str, object
         "ci_high": None,
         "deviation": None,
         "defined": 0 if value is None else 1,
+        "chance": None,
         "ceiling": None,
         **columns,
     }
@@ -35,6 +36,20 @@ def test_one_line_an_arm() -> None:
         "  iris / mlp  exact      warm       0.996 [.995,.997]  -0.78 [-.83,.05]"
         "  1.34   0.93     same parameters",
     ]
+
+
+def test_an_absolute_metric_has_its_column_with_what_chance_gives() -> None:
+    other = {**ARM, "arm": "wine / mlp"}
+    rows = [
+        row("spearman", -0.31),
+        row("|spearman|", 0.31, ci_low=0.05, ci_high=0.6, chance=0.1641),
+        {**row("spearman", 0.2), **other},
+        {**row("|spearman|", None), **other},
+    ]
+    header, first, second = render(rows, [MATCH]).splitlines()
+    assert header.split()[3:6] == ["Pearson", "Spearman", "|Spearman|"]
+    assert " -0.31     0.31 [.05,.60] chance 0.16 " in first
+    assert second.split()[-4:] == ["0.20", "-", "-", "-"]
 
 
 def test_values_without_a_value_are_dashes() -> None:

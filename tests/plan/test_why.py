@@ -89,6 +89,10 @@ def test_an_interrupted_run_goes_on() -> None:
         ({"metrics": ["pearson", "slope", "kendall"]}, {"measure": "+metrics.kendall"}),
         ({"metrics": ["pearson"]}, {"measure": "-metrics.slope"}),
         (
+            {"metrics": ["pearson", "slope", {"kind": "pearson", "absolute": True}]},
+            {"measure": "+metrics.pearson 2"},
+        ),
+        (
             {"diagnostics": ["gradient_norm", "hessian_top_eigenvalue"]},
             {"train": "done", "diagnose": "+diagnostics.hessian_top_eigenvalue"},
         ),

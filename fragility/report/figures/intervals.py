@@ -18,7 +18,10 @@ WIDTH, ROW = 340, 36
 
 @dataclass(frozen=True)
 class Dot:
-    """One row: a value with its interval, the noise ceiling, a colour token, a reason if none."""
+    """One row: a value with its interval, the noise ceiling, a colour token, a reason if none.
+
+    `chance` is what unrelated lists give on average.
+    """
 
     label: str
     value: float | None
@@ -27,6 +30,7 @@ class Dot:
     ceiling: float | None = None
     token: str = "c1"
     reason: str | None = None
+    chance: float | None = None
 
 
 def forest(
@@ -83,6 +87,8 @@ def _draw(axes: Axes, y: int, row: Dot, left: float) -> None:
         [left if clipped else row.value], [y], s=34, marker="<" if clipped else "o", color=colour,
         edgecolors=PAPER, linewidths=0.8, zorder=3, clip_on=False, gid=f"row{y}",
     )  # fmt: skip
+    if row.chance is not None and row.chance >= left:
+        axes.plot([row.chance] * 2, [y - 0.12, y + 0.12], color=SOFT, linewidth=0.8)
     if row.ceiling is not None:
         axes.plot([row.ceiling] * 2, [y - 0.16, y + 0.16], color=INK, linewidth=1.2)
 
@@ -94,7 +100,10 @@ def _limits(
     floor: float | None,
 ) -> tuple[float, float]:
     known = [
-        x for row in rows for x in (row.value, row.low, row.high, row.ceiling) if x is not None
+        x
+        for row in rows
+        for x in (row.value, row.low, row.high, row.ceiling, row.chance)
+        if x is not None
     ]
     known += [*(band or ()), *(() if reference is None else (reference,))]
     known = known or [0.0, 1.0]

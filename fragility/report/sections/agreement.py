@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fragility.report.context import Combination, Context, Estimate, metric_name, spread
+from fragility.report.context import Combination, Context, Estimate, absolute, metric_name, spread
 from fragility.report.figures.intervals import Dot, forest
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
 from fragility.report.statistics import null_band
@@ -19,8 +19,11 @@ from fragility.report.text import (
 from fragility.store import report_queries as ask
 
 ROWS, ROWS_WITH_ALL_METRICS = 40, 8
-REFERENCE = {"slope": 1.0}
+REFERENCE = {"relative_error": 0.0}
 FLOOR = {"r2_identity": -1.0}
+NOT_DRAWN = ("intercept", "theil_sen_intercept")
+ALWAYS_DRAWN = ("pearson", "spearman", "slope")
+NOT_ZERO_BY_CHANCE = ("sign_agreement", "cosine", "top_k_precision", "relative_error")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Cell:
     interval: str
     sort: float
     reason: str | None = None
+    chance: str = ""
 
 
 def section(context: Context) -> Section:
@@ -88,14 +92,21 @@ def _cell(metric: str, found: Estimate | None) -> Cell:
     if found is None or found.value is None:
         return Cell("–", "", float("-inf"), found.reason if found else "not measured")
     value, _, bounds = estimate(metric, found.value, found.low, found.high).partition(" [")
-    return Cell(value, bounds and f"[{bounds}", found.value)
+    chance = _chance(metric, found)
+    words = "" if chance is None else f"chance {number(chance)}"
+    return Cell(value, bounds and f"[{bounds}", found.value, chance=words)
+
+
+def _chance(metric: str, found: Estimate) -> float | None:
+    """Returns what unrelated lists give, where that is not 0 for all of them."""
+    return found.chance if absolute(metric) or metric in NOT_ZERO_BY_CHANCE else None
 
 
 def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
     shown = spread(measured, ROWS)
-    metrics = [metric for metric in context.metrics if metric != "intercept"]
+    metrics = [metric for metric in context.metrics if metric not in NOT_DRAWN]
     if len(shown) > ROWS_WITH_ALL_METRICS:
-        metrics = [metric for metric in metrics if metric in ("pearson", "spearman", "slope")]
+        metrics = [metric for metric in metrics if metric.strip("|") in ALWAYS_DRAWN]
     smallest = min((e.n for e in context.estimates.values() if e.n), default=0)
     panels = [Panel(_forest(context, shown, m, smallest), metric_name(m)) for m in metrics]
     notes = context.mismatches()
@@ -111,6 +122,8 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
     keys.append(Key(f"what unrelated numbers give (95 %, n = {smallest})", "band", "band"))
     if any(e.ceiling is not None for e in context.estimates.values()):
         keys.append(Key("noise ceiling", "ink", "tick"))
+    if any(_chance(m, e) is not None for (_, m), e in context.estimates.items() if m in metrics):
+        keys.append(Key("chance: the mean of unrelated lists", "soft", "tick"))
     return Chart(
         "agreement-dots",
         "Agreement of scores with measured effects",
@@ -131,10 +144,12 @@ def _forest(context: Context, shown: Sequence[Combination], metric: str, n: int)
             dots.append(Dot(label, None, None, None, token=token))
             continue
         ceiling = found.ceiling if metric in ask.PREFERRED_METRICS[:2] else None
-        dots.append(Dot(label, found.value, found.low, found.high, ceiling, token, found.reason))
+        bounds = found.low, found.high, ceiling
+        chance = _chance(metric, found)
+        dots.append(Dot(label, found.value, *bounds, token, found.reason, chance))
     return forest(
         dots,
-        name=f"agreement-{metric.replace('_', '-')}",
+        name=f"agreement-{_slug(metric)}",
         metric=metric,
         band=null_band(metric, n),
         reference=REFERENCE.get(metric, 1.0),
@@ -142,12 +157,17 @@ def _forest(context: Context, shown: Sequence[Combination], metric: str, n: int)
     )
 
 
+def _slug(metric: str) -> str:
+    words = metric.strip("|").replace("_", "-")
+    return f"absolute-{words}" if absolute(metric) else words
+
+
 def _reading(context: Context, n: int) -> str:
     ranked, primary = context.ranked(), context.primary or ""
     if not ranked:
         return "No agreement has a value; the reasons are listed below."
     best, worst = ranked[0], ranked[-1]
-    name = metric_name(primary)
+    name = context.named(primary)
     band = null_band(primary, n)
     if len(ranked) == 1:
         words = f"{name} is {_words(primary, best[1])}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fragility.report.context import Combination, Context, Estimate, metric_name
+from fragility.report.context import Combination, Context, Estimate
 from fragility.report.facts import Facts, gather
 from fragility.report.parts import DataTable, Section, data_table
 from fragility.report.reasons import reasons
@@ -36,7 +36,7 @@ def section(context: Context) -> Section:
         "compared": "" if single else f"Why, in numbers: {worst.label} beside {best.label}.",
         "reasons": reasons(worst, None if single else best),
         "columns": [facts.label for facts in shown],
-        "rows": _table(context.primary or "", shown),
+        "rows": _table(context, shown),
         "tables": _tables(context),
     }
     return Section("answer", TITLE, data)
@@ -90,7 +90,7 @@ def _numbers(context: Context, item: tuple[Combination, Estimate]) -> str:
     combination, found = item
     metric = context.primary or ""
     median = "median " if found.n_test and found.n_test > 1 else ""
-    words = f"{median}{metric_name(metric)} {_estimate(metric, found)}"
+    words = f"{median}{context.named(metric)} {_estimate(metric, found)}"
     slope = context.estimates.get((combination, "slope"))
     if slope and slope.value is not None:
         words += f", slope {_estimate('slope', slope)}"
@@ -111,7 +111,9 @@ def _overlap(a: Estimate, b: Estimate) -> bool:
     return a.low <= b.high and b.low <= a.high
 
 
-def _table(metric: str, shown: Sequence[Facts]) -> list[tuple[str, list[str]]]:
+def _table(context: Context, shown: Sequence[Facts]) -> list[tuple[str, list[str]]]:
+    metric = context.primary or ""
+
     def share(facts: Facts) -> str:
         if not facts.retrainings:
             return number(None)
@@ -124,7 +126,7 @@ def _table(metric: str, shown: Sequence[Facts]) -> list[tuple[str, list[str]]]:
         return _estimate(metric, found).partition(" ")[0] if found else number(None)
 
     rows: list[tuple[str, list[str]]] = [
-        (metric_name(metric), [primary(f) for f in shown]),
+        (context.named(metric), [primary(f) for f in shown]),
         ("slope", [number(f.slope) for f in shown]),
         ("parameters", [whole(f.parameters) for f in shown]),
         ("gradient norm of the base model", [number(f.grad_norm) for f in shown]),
