@@ -1,6 +1,6 @@
 """Protocols: how published work made one number of scores and effects, as views of stored ones."""
 
-from fragility.protocols._rules import DIMENSIONS, WORDS, Number, Rule, Specification, words
+from fragility.protocols._rules import DIMENSIONS, Number, Rule, Specification
 from fragility.protocols._specification import (
     AGGREGATIONS,
     METRICS,
@@ -10,6 +10,7 @@ from fragility.protocols._specification import (
     curve,
 )
 from fragility.protocols._stored import Stored
+from fragility.protocols._words import WORDS, words
 from fragility.protocols.base import PROTOCOLS, Protocol, Rescored
 
 __all__ = [

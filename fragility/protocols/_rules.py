@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from fragility.identity import derive_seed
 from fragility.protocols._stored import Array, Positions, Stored, mean_of
-from fragility.statistics.correlations import CORRELATIONS
+from fragility.statistics.correlations import CORRELATIONS, Kind
 
 Tests = Literal["all", "max_loss", "median_loss", "random"]
 Removals = Literal["all", "top_size", "top_score", "band", "random", "top_loss"]
@@ -115,88 +116,77 @@ def _keys(rule: Removals, stored: Stored) -> Array:
     return np.asarray(np.abs(ranks - PERCENTILE / 100 * (size.shape[1] - 1)))
 
 
-def evaluate(rule: Rule, repeats: Sequence[Stored]) -> Number:
+class Repeat:
+    """One repeat, with the correlations of its test points, each computed once."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self._known: dict[tuple[object, ...], tuple[Array, int]] = {}
+
+    def correlations(self, rule: Rule) -> tuple[Array, int]:
+        """Returns the correlation of each test point (tests,), or of all pooled (1,), and its n."""
+        kind: Kind = "pearson" if rule.measure == "pearson" else "spearman"
+        pooled = rule.aggregation == "pooled"
+        key = (rule.removals, rule.count, rule.truth, rule.weighted, kind, pooled)
+        if key not in self._known:
+            self._known[key] = self._correlate(rule, kind, pooled)
+        values, n = self._known[key]
+        return (np.abs(values) if rule.measure == "|spearman|" else values), n
+
+    def _correlate(self, rule: Rule, kind: Kind, pooled: bool) -> tuple[Array, int]:
+        stored = self.stored
+        columns = chosen_removals(rule.removals, stored, rule.count)
+        truth = stored.effects if rule.truth == "mean" else stored.single
+        weights = np.ones(columns.shape)
+        if rule.weighted and stored.weights is not None:
+            weights = stored.weights[columns]
+        scores, effects = (np.take_along_axis(side, columns, 1) for side in (stored.scores, truth))
+        sides = [
+            side.reshape(1 if pooled else len(side), -1) for side in (scores, effects, weights)
+        ]
+        n = sides[0].shape[1]
+        if n < FEWEST:
+            return np.full(len(sides[0]), np.nan), n
+        return CORRELATIONS[kind](*sides), n
+
+
+class Repeats:
+    """The repeats of an arm and one procedure, and their mean at the pairs that all hold."""
+
+    def __init__(self, repeats: Sequence[Stored]) -> None:
+        self.every = [Repeat(stored) for stored in repeats]
+
+    @cached_property
+    def mean(self) -> list[Repeat]:
+        """Scores and effects averaged over repeats; nothing where no pair is shared."""
+        found = mean_of([one.stored for one in self.every])
+        return [] if found is None else [Repeat(found)]
+
+
+def evaluate(rule: Rule, repeats: Repeats) -> Number:
     """Returns the number that a rule makes of the repeats of an arm.
 
     `per_test` averages the correlations of test points, then of repeats; `pooled` correlates all
-    pairs of a repeat at once; `of_means` averages scores and effects over repeats before they are
-    correlated for each test point. What is undefined is left out of an average.
+    pairs of a repeat at once, whatever their test points; `of_means` averages scores and effects
+    over repeats before they are correlated for each test point. What is undefined is left out of an
+    average.
     """
-    if rule.aggregation == "of_means":
-        mean = mean_of(repeats)
-        used = [] if mean is None else [mean]
-    else:
-        used = list(repeats)
-    found = [_of_repeat(rule, stored) for stored in used]
+    of_means = rule.aggregation == "of_means"
+    found = [_of_repeat(rule, one) for one in (repeats.mean if of_means else repeats.every)]
     values = [value for value, _, _ in found if np.isfinite(value)]
     return Number(
         float(np.mean(values)) if values else np.nan,
         min((n for _, n, _ in found), default=0),
         min((tests for _, _, tests in found), default=0),
-        len(repeats) if rule.aggregation == "of_means" else len(values),
+        len(repeats.every) if of_means else len(values),
     )
 
 
-def _of_repeat(rule: Rule, stored: Stored) -> tuple[float, int, int]:
+def _of_repeat(rule: Rule, one: Repeat) -> tuple[float, int, int]:
     """Returns the value, the pairs of each correlation, and the test points of one repeat."""
-    tests = chosen_tests(rule.tests, stored.losses)[:, None]
-    columns = chosen_removals(rule.removals, stored, rule.count)[tests[:, 0]]
-    truth = stored.effects if rule.truth == "mean" else stored.single
-    weights = np.ones(columns.shape)
-    if rule.weighted and stored.weights is not None:
-        weights = stored.weights[columns]
-    sides = (stored.scores[tests, columns], truth[tests, columns], weights)
-    if rule.aggregation == "pooled":
-        sides = tuple(side.reshape(1, -1) for side in sides)  # type: ignore[assignment]
-    n = sides[0].shape[1]
-    if n < FEWEST:
-        return np.nan, n, len(tests)
-    values = MEASURES[rule.measure](*sides)
+    values, n = one.correlations(rule)
+    tests = chosen_tests(rule.tests, one.stored.losses)
+    if rule.aggregation != "pooled":
+        values = values[tests]
     values = values[np.isfinite(values)]
     return (float(values.mean()) if values.size else np.nan), n, len(tests)
-
-
-def _size(x: Array, y: Array, weights: Array) -> Array:
-    return np.abs(CORRELATIONS["spearman"](x, y, weights))
-
-
-MEASURES: Mapping[Measure, Callable[[Array, Array, Array], Array]] = {
-    "pearson": CORRELATIONS["pearson"],
-    "spearman": CORRELATIONS["spearman"],
-    "|spearman|": _size,
-}
-
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "tests": {
-        "all": "all test points",
-        "max_loss": "the test point of the largest base loss",
-        "median_loss": "the test point of the median base loss",
-        "random": "one test point at random",
-    },
-    "removals": {
-        "all": "all removals",
-        "top_size": "the {} removals of the largest |score|",
-        "top_score": "the {} removals of the largest score",
-        "band": "the {} removals around the 30th percentile of |score|",
-        "random": "{} removals at random",
-        "top_loss": "the {} removed points of the largest training loss",
-    },
-    "truth": {"mean": "mean of the replicates", "single": "one replicate"},
-    "measure": {"pearson": "Pearson", "spearman": "Spearman", "|spearman|": "|Spearman|"},
-    "aggregation": {
-        "per_test": "averaged over test points and repeats",
-        "pooled": "all test points pooled, averaged over repeats",
-        "of_means": "of means over repeats, averaged over test points",
-    },
-}
-
-
-def words(rule: Rule) -> str:
-    """Returns a rule in words."""
-    removals = WORDS["removals"]["all" if rule.count is None else rule.removals]
-    weighted = ", weighted by the inverse of the probability drawn" if rule.weighted else ""
-    return (
-        f"{WORDS['tests'][rule.tests]}; {removals.format(rule.count)}{weighted};"
-        f" {WORDS['truth'][rule.truth]}; {WORDS['measure'][rule.measure]},"
-        f" {WORDS['aggregation'][rule.aggregation]}"
-    )

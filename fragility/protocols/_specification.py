@@ -20,6 +20,7 @@ from fragility.protocols._rules import (
     Aggregation,
     Measure,
     Removals,
+    Repeats,
     Rule,
     Specification,
     Tests,
@@ -75,14 +76,13 @@ def curve(arm: Mapping[str, Sequence[Stored]]) -> Curve:
     Choices that cannot differ are made once: one test point is not pooled, one repeat has no means,
     one replicate has no mean. Procedures that remove groups are left out.
 
-    Cost: some hundred correlations of all pairs.
+    Cost: some forty correlations of all pairs, for each procedure.
     """
-    found = [
-        Specification(rule, procedure, evaluate(rule, repeats))
-        for procedure, repeats in sorted(arm.items())
-        if repeats and not repeats[0].group
-        for rule in rules(repeats)
-    ]
+    found = []
+    for procedure, repeats in sorted(arm.items()):
+        if repeats and not repeats[0].group:
+            used = Repeats(repeats)
+            found += [Specification(r, procedure, evaluate(r, used)) for r in rules(repeats)]
     defined = [one for one in found if np.isfinite(one.number.value)]
     defined.sort(key=lambda one: (one.number.value, one.choices))
     return Curve(tuple(defined), len(found) - len(defined))

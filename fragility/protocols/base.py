@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fragility.method import Method, Room
-from fragility.protocols._rules import Rule, Specification, evaluate
+from fragility.protocols._rules import Repeats, Rule, Specification, evaluate
 from fragility.protocols._stored import Stored
 
 
@@ -65,7 +65,7 @@ class Protocol(Method):
         rule = self.rule(repeats[0])
         if min(stored.replicates for stored in repeats) == 1:
             rule = replace(rule, truth="single")
-        number = evaluate(rule, repeats)
+        number = evaluate(rule, Repeats(repeats))
         if not np.isfinite(number.value):
             return Rescored(None, "Scores or effects are constant.")
         return Rescored(Specification(rule, label, number), None)

@@ -19,6 +19,7 @@ from fragility.report.parts import DATA_ROWS, DataTable
 from fragility.report.source import Columns
 from fragility.report.text import plain
 from fragility.store import specification_queries as ask
+from fragility.store.report_queries import Query
 
 ARMS = 12
 PAIRS = 1_000_000
@@ -153,7 +154,7 @@ def _repeat(rows: Columns) -> Stored | None:
     )
 
 
-def _table(query: ask.Query, columns: Columns) -> DataTable:
+def _table(query: Query, columns: Columns) -> DataTable:
     names = tuple(columns)
     total = len(columns[names[0]])
     rows = tuple(

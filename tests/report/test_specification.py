@@ -97,3 +97,11 @@ def test_every_protocol_can_be_marked() -> None:
     for panel in (wide, narrow):
         for kind in ("koh-liang-2017", "basu-2021", "epifano-2023", "recommended"):
             assert f">{kind} " in panel.svg
+
+
+def test_the_matrix_names_every_choice_below_its_heading() -> None:
+    _, wide, _ = section(study(points=60, replicates=2, repeats=2)).data["charts"][0]
+    for heading in ("test points", "removals", "truth", "metric", "average"):
+        assert f">{heading}<" in wide.svg
+    for choice in ("largest loss", "30th percentile", "warm, mean", "warm, one", "of means"):
+        assert f">{choice}<" in wide.svg

@@ -138,7 +138,7 @@ def _levels(named: Sequence[int], items: Sequence[Item], step: float, room: floa
     found = []
     for place in named:
         at = place * step
-        wide = 6.6 * len(f"{items[place].name} {_said(items[place])}") + 10
+        wide = 6.6 * len(f"{items[place].name} {_said(items[place])}") + 18
         span = (at - wide, at) if place > len(items) / 2 else (at, at + wide)
         level = 0
         # A leader crosses the lines below its label: those must be free at its place too.

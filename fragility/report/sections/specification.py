@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ LONG = {
     "pooled": "all pairs pooled",
     "of_means": "means over repeats",
 }
-ORDER = {
+ORDER: Mapping[str, tuple[str, ...]] = {
     "tests": TESTS,
     "removals": (*REMOVALS, "top_loss"),
     "truth": (),
@@ -219,12 +220,12 @@ def _lines(entries: list[_Entry]) -> tuple[list[Line], dict[tuple[str, str], int
     rows: dict[tuple[str, str], int] = {}
     for place, (dimension, heading) in enumerate(HEADINGS.items()):
         present = {entry.specification.choices[place] for entry in entries}
-        order = list(ORDER[dimension])
-        options = [o for o in order if o in present] or sorted(present, key=natural)
+        options = [o for o in ORDER[dimension] if o in present] or sorted(present, key=natural)
+        procedures = [o.partition("\n")[0] for o in options]
         lines.append(Line(heading, heading=True))
-        alone = len({o.partition("\n")[2] for o in options}) < 2
         for option in options:
             rows[dimension, option] = len(lines)
+            alone = procedures.count(option.partition("\n")[0]) == 1
             lines.append(Line(_short(option, alone)))
     return lines, rows
 
