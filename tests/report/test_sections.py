@@ -120,6 +120,24 @@ def test_replicates_show_a_ceiling_and_a_mismatch_its_badge() -> None:
     assert (pairs[0].low <= pairs[0].effect).all()
 
 
+def test_the_estimate_for_the_population_stands_beside_that_of_the_points() -> None:
+    w = world.World()
+    w.add("runs", world.run_row())
+    world.populate(w, [world.Arm("mlp", noise=0.5)], metrics=("pearson", "slope"))
+    assert agreement.section(context(w)).data["rows"][0]["cells"][0].population == ""
+    row = ("cell000r00", "exact", "warm", "pearson", "median", "population")
+    w.add("summaries", (*row, 0.4321, 0.2, 0.6, 0.0, 5, 25, None))
+    from fragility.report.page import page
+
+    pearson, slope = agreement.section(context(w)).data["rows"][0]["cells"]
+    assert pearson.population == "population 0.432 [0.200,\u00a00.600]"
+    assert pearson.value != "0.432"
+    assert slope.population == ""
+    text = assert_sound(page(w.connection(), world.RUN))
+    assert "“population” estimates that of all" in text
+    assert pearson.population in text
+
+
 def test_estimators_keep_their_colours() -> None:
     found = study(world.Arm("mlp"), estimators=("lissa", "exact", "cg"))
     assert found.colours == {"cg": "c1", "exact": "c2", "lissa": "c3"}

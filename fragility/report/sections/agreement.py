@@ -35,6 +35,7 @@ class Cell:
     sort: float
     reason: str | None = None
     chance: str = ""
+    population: str = ""
 
 
 def section(context: Context) -> Section:
@@ -55,6 +56,7 @@ def section(context: Context) -> Section:
         "repeats": context.repeats > 1,
         "ceilings": any(e.ceiling is not None for e in context.estimates.values()),
         "over": _over(context),
+        "population": bool(context.population),
     }
     return Section("agreement", "Agreement", data)
 
@@ -77,7 +79,10 @@ def _row(context: Context, combination: Combination) -> dict[str, object]:
         "estimator": combination.estimator,
         "token": context.colours[combination.estimator],
         "procedure": combination.procedure,
-        "cells": [_cell(m, e) for m, e in zip(context.metrics, found, strict=True)],
+        "cells": [
+            _cell(m, e, context.population.get((combination, m)))
+            for m, e in zip(context.metrics, found, strict=True)
+        ],
         "pairs": f"{count(first.n or 0)} × {count(first.n_test or 0)}",
         "repeats": count(first.repeats),
         "ceiling": number(first.ceiling),
@@ -88,13 +93,14 @@ def _row(context: Context, combination: Combination) -> dict[str, object]:
     }
 
 
-def _cell(metric: str, found: Estimate | None) -> Cell:
+def _cell(metric: str, found: Estimate | None, population: Estimate | None) -> Cell:
     if found is None or found.value is None:
         return Cell("–", "", float("-inf"), found.reason if found else "not measured")
     value, _, bounds = estimate(metric, found.value, found.low, found.high).partition(" [")
     chance = _chance(metric, found)
     words = "" if chance is None else f"chance {number(chance)}"
-    return Cell(value, bounds and f"[{bounds}", found.value, chance=words)
+    of_all = "" if population is None else f"population {_words(metric, population)}"
+    return Cell(value, bounds and f"[{bounds}", found.value, chance=words, population=of_all)
 
 
 def _chance(metric: str, found: Estimate) -> float | None:
@@ -129,7 +135,10 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
         "Agreement of scores with measured effects",
         panels,
         _reading(context, smallest),
-        [data_table(context.source.fetch(ask.AGREEMENT))],
+        [
+            data_table(context.source.fetch(query))
+            for query in (ask.AGREEMENT, *([ask.POPULATION] if context.population else []))
+        ],
         keys,
         notes,
     )
