@@ -134,17 +134,17 @@ class Context:
         return {(_combination(row), row["metric"]): _estimate(row) for row in rows}
 
     @cached_property
-    def metrics(self) -> list[str]:
-        """The metrics of the study, best known first."""
-        return ordered_metrics(metric for _, metric in self.estimates)
-
-    @cached_property
-    @cached_property
     def population(self) -> Mapping[tuple[Combination, str], Estimate]:
         """The same, estimated for all points from those drawn with unequal probabilities."""
         rows = self.source.ask(ask.POPULATION)
         return {(_combination(row), row["metric"]): _estimate(row) for row in rows}
 
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The metrics of the study, best known first."""
+        return ordered_metrics(metric for _, metric in self.estimates)
+
+    @cached_property
     def primary(self) -> str | None:
         """The metric that ranks arms: Pearson if measured, else the next of a fixed list."""
         return next((m for m in ask.PREFERRED_METRICS if m in self.metrics), None)

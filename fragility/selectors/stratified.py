@@ -139,4 +139,5 @@ def _turns(sizes: Points, shares: Array, count: int) -> Points:
     given = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])
     with np.errstate(divide="ignore"):
         claims = shares[strata] / np.sqrt(given * (given + 1))
-    return strata[np.argsort(-claims, kind="stable")[:count]]
+    turns: Points = strata[np.argsort(-claims, kind="stable")[:count]]
+    return turns
