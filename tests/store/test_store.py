@@ -363,6 +363,13 @@ def test_missing_and_infinite_numbers(tmp_path: Path) -> None:
     assert rows == [(0, 0.5), (None, None)]
 
 
+def test_what_was_stored_before_there_was_a_column_is_read(tmp_path: Path) -> None:
+    samples.fill(tmp_path)
+    rows = queries.query(tmp_path, "SELECT DISTINCT weighting FROM agreements").rows
+    assert rows == [("raw",)]
+    assert queries.query(tmp_path, "SELECT DISTINCT probability FROM points").rows == [(None,)]
+
+
 def test_records_of_other_columns_are_put_together(tmp_path: Path) -> None:
     with Store.open(tmp_path, write=True) as store:
         store.commit(samples.record("a", ["a"], {"training_facts": {"task": [0], "steps": [3]}}))
