@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fragility.report.grids import Grids, load
 from fragility.report.palette import assign
 from fragility.report.source import Row, Source
 from fragility.report.statistics import t_half_width, within_bounds
@@ -79,6 +80,11 @@ class Context:
         return sorted(
             self.targets, key=lambda c: (natural(c.arm), natural(c.estimator), natural(c.procedure))
         )
+
+    @cached_property
+    def grids(self) -> Grids:
+        """All scores and effects as arrays."""
+        return load(self.source)
 
     @cached_property
     def colours(self) -> Mapping[str, str]:

@@ -74,4 +74,4 @@ class Source:
 def _plain(column: NDArray[Any]) -> NDArray[Any]:
     if not isinstance(column, np.ma.MaskedArray):
         return column
-    return np.asarray(column.astype(np.float64).filled(np.nan))
+    return np.where(np.ma.getmaskarray(column), np.nan, column.data.astype(np.float64))

@@ -56,9 +56,9 @@ ORDER BY arm, repeat, cell_id""",
 
 TARGETS = Query(
     "targets",
-    "Which parameters the score covers and which the retraining moves.",
+    "Which parameters the score covers, what is taken for true, and which parameters that moves.",
     """\
-SELECT DISTINCT c.arm, a.estimator, a.procedure,
+SELECT DISTINCT c.arm, a.estimator, a.procedure, a.truth,
        a.score_parameters, a.truth_parameters, a.mismatch
 FROM arms a JOIN cells c USING (cell_id)
 ORDER BY ALL""",
@@ -143,7 +143,7 @@ def pairs(chosen: Sequence[tuple[str, str, str, int]]) -> Query:
         " null for the placebo, a retraining with nothing removed.",
         f"""\
 WITH chosen(cell_id, estimator, procedure, test_point) AS (VALUES
-{_values(chosen)}),
+{values(chosen)}),
 measured AS (
   SELECT cell_id, procedure, removal, test_point, train_point, group_id, avg(effect) AS effect,
          min(effect) AS lowest, max(effect) AS highest, count(*) AS replicates
@@ -166,7 +166,8 @@ ORDER BY h.cell_id, h.estimator, h.procedure, h.test_point, m.effect DESC, m.tra
     )
 
 
-def _values(rows: Sequence[tuple[object, ...]]) -> str:
+def values(rows: Sequence[tuple[object, ...]]) -> str:
+    """Returns rows as the lines of a SQL `VALUES` list."""
     lines = (
         ", ".join(text(item) if isinstance(item, str) else str(item) for item in row)
         for row in rows
@@ -228,7 +229,7 @@ def trajectories(chosen: Sequence[tuple[str, str, int]]) -> Query:
         "The test point's measurable along each retraining; `removed` is null for the placebo.",
         f"""\
 WITH chosen(cell_id, procedure, test_point) AS (VALUES
-{_values(chosen)})
+{values(chosen)})
 SELECT t.cell_id, t.procedure, t.test_point, t.removed, t.replicate, t.step, t.value
 FROM trajectories t JOIN chosen USING (cell_id, procedure, test_point)
 ORDER BY t.cell_id, t.procedure, t.test_point, t.removed NULLS FIRST, t.replicate, t.step""",
