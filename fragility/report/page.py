@@ -24,11 +24,13 @@ from fragility.report.sections import (
     factors,
     failures,
     head,
+    ladder,
     rank,
     reproduce,
     scatter,
     specification,
     trajectories,
+    verdict,
 )
 from fragility.report.source import Source
 from fragility.resources import resource
@@ -37,7 +39,9 @@ from fragility.store import queries
 SECTIONS: tuple[Callable[[Context], Section], ...] = (
     head.section,
     answer.section,
+    verdict.section,
     agreement.section,
+    ladder.section,
     specification.section,
     scatter.section,
     rank.section,

@@ -24,3 +24,26 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// One of several figures at a time; without it they stand one below the other.
+for (const group of document.querySelectorAll(".choices")) {
+  const choices = [...group.children];
+  if (choices.length < 2) continue;
+  const label = document.createElement("label");
+  const select = document.createElement("select");
+  for (const choice of choices) select.append(new Option(choice.dataset.label));
+  label.className = "choose";
+  label.append(`${group.dataset.choose}: `, select);
+  group.before(label);
+  const show = () => choices.forEach((choice, i) => choice.classList.toggle("away", i !== select.selectedIndex));
+  select.addEventListener("change", show);
+  // A link to a figure that is away brings it back.
+  const follow = () => {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const index = choices.findIndex((choice) => choice.contains(target || null));
+    if (index >= 0) { select.selectedIndex = index; show(); target.scrollIntoView(); }
+  };
+  addEventListener("hashchange", follow);
+  show();
+  follow();
+}
