@@ -3,12 +3,14 @@
 Iris, width 5, SELU, full-batch Adam with a plateau schedule: 25 leave-one-out retrainings and their
 placebo as one stack of 26, against the same 26 in two stacks of 13. Prints a Markdown table of the
 largest difference of a parameter, of an effect relative to the largest effect, and the Spearman
-correlation of the effects between both ways (1 when their order is the same).
+correlation of the effects between both ways (1 when their order is the same): the median over
+several starts, and in brackets the worst of them.
 """
 
 from __future__ import annotations
 
 import argparse
+from statistics import median
 
 import torch
 from scipy.stats import spearmanr
@@ -24,7 +26,9 @@ from fragility.training.full_batch import FullBatch
 REMOVED = 25
 
 
-def compare(depth: int, decay: float, dtype: str, steps: int) -> tuple[float, float, float]:
+def compare(
+    depth: int, decay: float, dtype: str, steps: int, seed: int
+) -> tuple[float, float, float]:
     training = FullBatch.model_validate(
         {
             "kind": "full_batch",
@@ -53,7 +57,7 @@ def compare(depth: int, decay: float, dtype: str, steps: int) -> tuple[float, fl
         weights=weights,
         decay=torch.full((models, 1), decay, dtype=floating),
     )
-    start = network.layout.flatten(architecture.initial((4,), 3, 0, floating)).expand(models, -1)
+    start = network.layout.flatten(architecture.initial((4,), 3, seed, floating)).expand(models, -1)
     whole = training.fit([training] * models, problem, Start(start), Recorder()).theta
     half = models // 2
     parts = [
@@ -82,16 +86,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, nargs="+", default=[200, 7500, 60000])
     parser.add_argument("--depths", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--starts", type=int, default=1)
     arguments = parser.parse_args()
-    print("| precision | L2 | depth | steps | parameter | effect | Spearman |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| precision | L2 | depth | steps | starts | parameter | effect | Spearman |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for dtype in ("float64", "float32"):
         for decay in (DECAY, 0.0):
             for depth in arguments.depths:
                 for steps in arguments.steps:
-                    parameter, effect, order = compare(depth, decay, dtype, steps)
-                    settings = f"| {dtype} | {decay:g} | {depth} | {steps:,} "
-                    print(f"{settings}| {parameter:.0e} | {effect:.0e} | {order:.3f} |", flush=True)
+                    found = [
+                        compare(depth, decay, dtype, steps, seed)
+                        for seed in range(arguments.starts)
+                    ]
+                    parameter, effect, order = zip(*found, strict=True)
+                    cells = [dtype, f"{decay:g}", depth, f"{steps:,}", len(found)]
+                    cells += [
+                        f"{median(gaps):.0e} ({max(gaps):.0e})" for gaps in (parameter, effect)
+                    ]
+                    cells += [f"{median(order):.3f} ({min(order):.3f})"]
+                    print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 if __name__ == "__main__":

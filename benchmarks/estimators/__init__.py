@@ -1,0 +1,1 @@
+"""Estimators beside other packages: seconds, memory, and agreement with the dense answer."""
