@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from time import perf_counter
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from fragility.execution.stacks import stack_problem
+from fragility.errors import MethodFailure
+from fragility.execution.trial import training_seconds
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
 from fragility.method import JSON
 from fragility.metrics.agreement import measure
+from fragility.numerics.spectrum import Spectrum
+from fragility.numerics.trained import TrainedModel
 from fragility.plan.cost import budget
-from fragility.plan.tasks import Batch, PlannedCell, Task
-from fragility.training import Recorder, Start, Training
-
-_TIMED_STEPS = 5
-_PROBE_STEPS = 200
-_EVALUATION_SECONDS = 5e-4
+from fragility.plan.tasks import Batch, Task
 
 
 def predict_seconds(bench: Workbench, batches: Iterable[Batch]) -> float:
-    """Returns the seconds that training stacks and measuring agreement will take, approximately.
+    """Returns the seconds that a plan's batches will take, approximately; without estimators.
 
-    Every shape of stack is run for a few steps from initial values. A training that stops at a
-    gradient norm is tried on one model; if that does not stop soon, the limit of steps is assumed.
+    Of every shape of batch a part is tried: a few steps, the agreement at a few test points, the
+    diagnostics of one model.
     """
     timed: dict[str, float] = {}
     total = 0.0
@@ -49,64 +47,47 @@ def _shape(bench: Workbench, batch: Batch) -> str:
 
 
 def _seconds(bench: Workbench, batch: Batch) -> float:
-    if batch.kind in ("train", "retrain"):
-        return _training_seconds(bench, batch)
-    if batch.kind == "measure" and batch.tasks[0].estimator is not None:
-        return _agreement_seconds(bench, batch.tasks[0]) * len(batch.tasks)
+    task = batch.tasks[0]
+    if batch.kind == "train" or (batch.kind == "retrain" and not _responds(bench, task)):
+        return training_seconds(bench, batch.tasks)
+    if batch.kind == "measure" and task.estimator is not None:
+        return _agreement_seconds(bench, task) * len(batch.tasks)
+    if batch.kind == "diagnose":
+        return _diagnostic_seconds(bench, batch)
     return 0.0
 
 
-def _training_seconds(bench: Workbench, batch: Batch) -> float:
-    cells = [bench.cell(task) for task in batch.tasks]
-    trainings = [_training(bench, task) for task in batch.tasks]
-    # The first pass also pays for whatever torch loads when it is first asked, and every pass for
-    # building the stack: what counts is the difference that steps make.
-    # An epoch has steps enough, and several would be a good part of the work.
-    few, timed = (0, 1) if trainings[0].counts == "epochs" else (1, _TIMED_STEPS)
-    orders = [task.order_seed or 0 for task in batch.tasks]
-    _fit(bench, cells, [t.limited(few, None) for t in trainings], orders)
-    ready = perf_counter()
-    _fit(bench, cells, [t.limited(few, None) for t in trainings], orders)
-    short = perf_counter()
-    _fit(bench, cells, [t.limited(few + timed, None) for t in trainings], orders)
-    a_step = max(0.0, (perf_counter() - short) - (short - ready)) / timed
-    longest = max(trainings, key=lambda training: training.budget)
-    return a_step * _expected_steps(bench, cells[0], longest) + _EVALUATION_SECONDS * len(cells)
+def _responds(bench: Workbench, task: Task) -> bool:
+    procedure = bench.cell(task).cell.procedures[str(task.procedure)]
+    return procedure.linear_response is not None
 
 
-def _training(bench: Workbench, task: Task) -> Training:
-    cell = bench.cell(task).cell
-    if task.procedure is None:
-        return cell.training
-    return cell.procedures[task.procedure].retraining(cell.training)
+def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
+    """Returns the seconds for all models of a batch, each taken to cost what an untrained one does.
 
-
-def _expected_steps(bench: Workbench, planned: PlannedCell, training: Training) -> int:
-    few = training.counts == "epochs" or training.budget <= _PROBE_STEPS
-    if training.gradient_norm is None or few:
-        return training.budget
-    converged, taken = _fit(bench, [planned], [training.limited(_PROBE_STEPS, None)], [0])
-    return taken if converged else training.budget
-
-
-def _fit(
-    bench: Workbench, cells: list[PlannedCell], trainings: list[Training], orders: list[int]
-) -> tuple[bool, int]:
-    """Trains a stack from one initial value; returns whether and when its first model stopped."""
-    layout = bench.network(cells[0]).layout
-    n = cells[0].facts.n_train
-    problem = stack_problem(
-        bench,
-        cells,
-        layout,
-        [{} for _ in cells],
-        [np.full(n, 1 / n) for _ in cells],
-        trainings[0].torch_dtype,
-    )
-    initial = layout.flatten(bench.initial(cells[0], 0)).to(trainings[0].torch_dtype)
-    start = initial.expand(len(cells), -1)
-    fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), Recorder())
-    return bool(fit.converged[0]), int(fit.steps[0])
+    Diagnostics of one model share its spectrum, so that they are tried together.
+    """
+    planned = bench.cell(batch.tasks[0])
+    models = {bench.cell(task).train_id for task in batch.tasks}
+    tensors = bench.examples(planned, torch.float64)
+    network = bench.network(planned)
+    started = perf_counter()
+    model = TrainedModel(
+        network=network,
+        loss=bench.loss(planned),
+        decay=planned.cell.regularization.decay(network.layout),
+        parameters=bench.initial(planned, 0),
+        inputs=tensors.inputs,
+        targets=tensors.targets,
+        test_inputs=tensors.test_inputs,
+        test_targets=tensors.test_targets,
+    ).to(torch.float64)
+    spectrum = Spectrum(model)
+    for task in batch.tasks:
+        if bench.cell(task).train_id == planned.train_id:
+            with suppress(MethodFailure):
+                planned.cell.diagnostics[task.diagnostic or 0].measure(model, spectrum)
+    return (perf_counter() - started) * len(models)
 
 
 def _agreement_seconds(bench: Workbench, task: Task) -> float:
@@ -115,8 +96,9 @@ def _agreement_seconds(bench: Workbench, task: Task) -> float:
     points = len(procedure.slots(planned.facts.n_train))
     tests = len(procedure.test_points.slots(planned.facts.n_test))
     generator = torch.Generator().manual_seed(0)
-    values = torch.randn(2, 1, points, generator=generator, dtype=torch.float64).numpy()
+    values = torch.randn(2, min(tests, 3), points, generator=generator, dtype=torch.float64)
+    scores, effects = values.numpy()
     started = perf_counter()
     with threadpool_limits(1):
-        measure(values[0], values[1:], planned.cell.metrics, seed=0)
-    return (perf_counter() - started) * tests
+        measure(scores, effects[None], planned.cell.metrics, seed=0)
+    return (perf_counter() - started) * tests / len(scores)

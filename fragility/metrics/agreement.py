@@ -83,7 +83,7 @@ def measure(
     Raises:
         ValueError: The shapes of `scores` and `effects` do not belong together.
 
-    Cost on one core, with all metrics: 0.15 s for each million of draws x pairs, two thirds of it
+    Cost on one core, with the usual metrics: 0.15 s for each million of draws x pairs, half of it
     Kendall's; memory 100 MB, and some 400 bytes a pair beyond 250,000 pairs.
     """
     if (

@@ -57,4 +57,5 @@ class Spearman(Correlation):
 def _ranks(values: Array) -> Array:
     groups = ties(values)
     ones = np.ones((len(values), 1))
-    return midranks(groups.weights(ones), ones.sum(axis=0))[groups.group, 0]
+    ranks: Array = midranks(groups.weights(ones), ones.sum(axis=0))[groups.group, 0]
+    return ranks

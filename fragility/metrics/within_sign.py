@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,11 +19,12 @@ class WithinSign(Metric):
     Scores of 0 are left out.
 
     Valid when: each sign has enough examples, with scores and effects that vary.
-    Cost: that of `spearman`.
+    Cost: that of `spearman`: name it in `metrics` to have it.
     Reference: correlation within strata, weighted by their sizes.
     """
 
     kind: Literal["within_sign"] = "within_sign"
+    by_default: ClassVar[bool] = False
 
     def degenerate(self, scores: Array, effects: Array) -> str | None:
         """Return the reason when a sign has too few examples, or is constant on one side."""

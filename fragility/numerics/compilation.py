@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,7 +106,7 @@ def _compiled(network: Network, loss: Loss, layout: Layout, threads: int, *kinds
         # As operations of tensors: what lies between them in Python is none of the compiler's.
         operations = make_fx(of)(theta, *data)
         # One thread: no pool of processes stays behind.
-        options: dict[str, str | int | bool] = {"compile_threads": 1}
+        options: dict[str, Any] = {"compile_threads": 1}
         function = torch.compile(operations, fullgraph=True, dynamic=False, options=options)
 
         def gradient(*tensors: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -113,7 +114,8 @@ def _factors(
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for inputs, targets, start in _blocks(model, layout):
         seen: set[str] = set()
-        for record in _records(model, layout, labels, seed, inputs, targets, start):
+        passes = _records(model, layout, labels, seed, inputs, targets, start)
+        for record in chain.from_iterable(passes):
             positions = record.deltas.shape[1]
             a, delta = record.inputs.flatten(0, 1), record.deltas.flatten(0, 1)
             if record.name not in found:
@@ -149,14 +151,13 @@ def _corrected(
     moments = {layer.name: torch.zeros_like(layer.values) for layer in layers}
     bases = {layer.name: layer for layer in layers}
     for inputs, targets, start in _blocks(model, layout):
-        for record in _records(model, layout, labels, seed, inputs, targets, start):
-            basis = bases[record.name]
-            rotated = replace(
-                record,
-                inputs=record.inputs @ basis.inputs,
-                deltas=record.deltas @ basis.outputs,
-            )
-            moments[record.name] += _second_moments(rotated)
+        rotated: list[Tensor] = []
+        for records in _records(model, layout, labels, seed, inputs, targets, start):
+            # The inputs are the same whatever label the gradients are taken at.
+            rotated = rotated or [one.inputs @ bases[one.name].inputs for one in records]
+            for record, rows in zip(records, rotated, strict=True):
+                deltas = record.deltas @ bases[record.name].outputs
+                moments[record.name] += _second_moments(AffineRecord(record.name, rows, deltas))
     return [replace(layer, values=moments[layer.name] / model.n) for layer in layers]
 
 
@@ -186,7 +187,7 @@ def _records(
     inputs: Tensor,
     targets: Tensor,
     start: int,
-) -> Iterator[AffineRecord]:
+) -> Iterator[list[AffineRecord]]:
     """Yields the layers' records, for each of the gradients that stand for an example's label."""
     tape = Tape(model.network, model.parameters, layout, inputs)
     if labels == "expected":
@@ -194,7 +195,7 @@ def _records(
         for direction in roots.unbind(dim=2):
             with torch.enable_grad():
                 scalars = (tape.outputs * direction).sum(dim=1)
-            yield from tape.records(scalars, retain=True)
+            yield tape.records(scalars, retain=True)
         return
     if labels == "sampled":
         generator = torch.Generator(device=inputs.device)
@@ -202,4 +203,4 @@ def _records(
         targets = model.loss.sample(tape.outputs.detach(), generator)
     with torch.enable_grad():
         scalars = model.loss.per_example(tape.outputs, targets)
-    yield from tape.records(scalars)
+    yield tape.records(scalars)

@@ -27,10 +27,21 @@ def _cross_entropy_curvature(outputs: Tensor) -> Tensor:
     return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
 
 
+def _cross_entropy_roots(outputs: Tensor) -> Tensor:
+    # Column j is the gradient at label j, times the root of its probability and -1.
+    p = torch.softmax(outputs, dim=-1)
+    roots = p.sqrt()
+    return torch.diag_embed(roots) - p.unsqueeze(-1) * roots.unsqueeze(-2)
+
+
 def _squared_error_curvature(outputs: Tensor) -> Tensor:
     size = outputs.shape[-1]
     eye = 2 * torch.eye(size, dtype=outputs.dtype, device=outputs.device)
     return eye.expand(*outputs.shape[:-1], size, size)
+
+
+def _squared_error_roots(outputs: Tensor) -> Tensor:
+    return _squared_error_curvature(outputs).sqrt()
 
 
 def _sample_class(outputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -51,24 +62,24 @@ class Loss:
     """A loss, its curvature, and the distribution whose negative log-likelihood it is.
 
     `per_example(outputs (..., n, k), targets)` gives (..., n); `output_curvature(outputs)` gives
-    the Hessian of each example's loss in its outputs, (..., n, k, k); `sample(outputs (n, k),
-    generator)` draws a target for each example.
+    the Hessian of each example's loss in its outputs, (..., n, k, k); `curvature_roots(outputs)`
+    gives R (..., n, k, k) with R R^T = that; `sample(outputs (n, k), generator)` draws a target for
+    each example.
     """
 
     name: str
     per_example: Callable[[Tensor, Tensor], Tensor]
     output_curvature: Callable[[Tensor], Tensor]
+    curvature_roots: Callable[[Tensor], Tensor]
     sample: Callable[[Tensor, torch.Generator], Tensor]
 
-    def curvature_roots(self, outputs: Tensor) -> Tensor:
-        """Returns R (n, k, k) with R R^T = the curvature in the outputs (n, k)."""
-        values, vectors = torch.linalg.eigh(self.output_curvature(outputs))
-        roots: Tensor = vectors * values.clamp(min=0).sqrt().unsqueeze(1)
-        return roots
 
-
-CROSS_ENTROPY = Loss("cross_entropy", cross_entropy, _cross_entropy_curvature, _sample_class)
-SQUARED_ERROR = Loss("squared_error", squared_error, _squared_error_curvature, _sample_value)
+CROSS_ENTROPY = Loss(
+    "cross_entropy", cross_entropy, _cross_entropy_curvature, _cross_entropy_roots, _sample_class
+)
+SQUARED_ERROR = Loss(
+    "squared_error", squared_error, _squared_error_curvature, _squared_error_roots, _sample_value
+)
 
 
 def loss_for(task: str) -> Loss:

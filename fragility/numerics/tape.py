@@ -40,7 +40,7 @@ class AffineRecord:
             return directions.flatten(1) @ self.gradients().flatten(1).T
         # One position: the gradient is an outer product, which need not be written out.
         towards = self.inputs.squeeze(1) @ directions.transpose(1, 2)
-        return torch.einsum("tnk,nk->tn", towards, self.deltas.squeeze(1))
+        return (towards * self.deltas.squeeze(1)).sum(dim=2)
 
     def combined(self, weights: Tensor) -> Tensor:
         """Returns sums of the examples' gradients with weights (T, n): (T, k, d)."""
@@ -88,6 +88,7 @@ class Tape:
         owners = {name.rpartition(".")[0] for name in layout.names}
         self._layers = {n: m for n, m in affine_layers(network).items() if n in owners}
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in self._layers}
+        self._rows: list[Tensor] | None = None
         in_place = any(getattr(module, "inplace", False) for module in network.module.modules())
 
         def noted(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
@@ -113,23 +114,28 @@ class Tape:
     def records(self, scalars: Tensor, *, retain: bool = False) -> list[AffineRecord]:
         """Returns the records of the examples' scalars (n,), which follow from `outputs`.
 
-        With `retain` the pass can be asked again, for other scalars.
+        With `retain` the pass can be asked again, for other scalars: the records' inputs are then
+        the same tensors, in the same order.
         """
         places = [(name, *seen) for name, passes in self._seen.items() for seen in passes]
+        if self._rows is None:
+            self._rows = [
+                _rows(self._layers[name], f"{name}.bias" in self.layout.names, given)
+                for name, given, _ in places
+            ]
         with torch.enable_grad():
             total = scalars.sum()
         deltas = torch.autograd.grad(
             total, [output for _, _, output in places], retain_graph=retain
         )
         return [
-            _record(name, self._layers[name], f"{name}.bias" in self.layout.names, given, delta)
-            for (name, given, _), delta in zip(places, deltas, strict=True)
+            AffineRecord(name, rows, _by_position(self._layers[name], delta))
+            for (name, _, _), rows, delta in zip(places, self._rows, deltas, strict=True)
         ]
 
 
-def _record(
-    name: str, layer: nn.Linear | nn.Conv2d, with_bias: bool, inputs: Tensor, deltas: Tensor
-) -> AffineRecord:
+def _rows(layer: nn.Linear | nn.Conv2d, with_bias: bool, inputs: Tensor) -> Tensor:
+    """Returns what a layer sees at each position, (n, positions, d)."""
     if isinstance(layer, nn.Conv2d):
         rows = nn.functional.unfold(
             inputs,
@@ -138,10 +144,15 @@ def _record(
             padding=layer.padding,  # type: ignore[arg-type]
             stride=layer.stride,
         ).transpose(1, 2)
-        deltas = deltas.flatten(2).transpose(1, 2)
     else:
         rows = inputs.reshape(len(inputs), -1, inputs.shape[-1])
-        deltas = deltas.reshape(len(deltas), -1, deltas.shape[-1])
     if with_bias:
         rows = torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
-    return AffineRecord(name, rows, deltas)
+    return rows
+
+
+def _by_position(layer: nn.Linear | nn.Conv2d, deltas: Tensor) -> Tensor:
+    """Returns gradients of a layer's outputs at each position, (n, positions, k)."""
+    if isinstance(layer, nn.Conv2d):
+        return deltas.flatten(2).transpose(1, 2)
+    return deltas.reshape(len(deltas), -1, deltas.shape[-1])

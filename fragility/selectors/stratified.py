@@ -122,7 +122,7 @@ class Stratified(ModelSelector):
         classes, strata = np.unique(candidates.targets, return_inverse=True)
         if self.count < len(classes):
             raise MethodFailure(_too_few(self.count, len(classes)), "Give a larger `count`.")
-        return strata.astype(np.int64)
+        return np.asarray(strata, dtype=np.int64)
 
 
 def _too_few(count: int, strata: int) -> str:

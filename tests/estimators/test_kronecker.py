@@ -83,7 +83,8 @@ def test_the_factors_of_a_dense_layer_written_out() -> None:
     inputs = a.T @ a / model.n
     outputs = torch.einsum("nic,nij,njd->cd", J, S, J) / model.n
     first = layers[0]
-    wanted = torch.kron(outputs, inputs)
+    # opt_einsum, where it is installed, leaves strides that `kron` cannot view.
+    wanted = torch.kron(outputs.contiguous(), inputs)
     basis = torch.kron(first.outputs, first.inputs)
     found = (basis * first.values.flatten()) @ basis.T
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-12)

@@ -53,7 +53,8 @@ def test_facts_do_not_multiply_with_plans(two_runs: Path) -> None:
 
 
 def test_labels_come_from_the_plan(root: Path) -> None:
-    rows = queries.query(root, "SELECT cell_id, estimator, min(score) FROM scores GROUP BY ALL").rows
+    sql = "SELECT cell_id, estimator, min(score) FROM scores GROUP BY ALL"
+    rows = queries.query(root, sql).rows
     assert rows == [("c0", "exact", 1.0)]
     rows = queries.query(root, "SELECT removed, step FROM trajectories ORDER BY ALL").rows
     assert rows == [("0", 0), ("0", 5), ("1", 5)]

@@ -128,7 +128,8 @@ def test_restricting_first_is_crossing_first(columns, kept):
         ),
         (
             "{estimators.exact.damping: [1, -1]}",
-            "24:39 estimators.exact.damping: expected a number of at least 0 or a mapping, got the number `-1`.",
+            "24:39 estimators.exact.damping: expected a number of at least 0 or a mapping, got the "
+            "number `-1`.",
         ),
         (
             "{procedures.warm.train_points.estimator: [exact, exct]}",

@@ -1,0 +1,100 @@
+"""Predictions against what the work takes, by a clock that counts gradients and no seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from fragility.diagnostics.gradient_norm import GradientNorm
+from fragility.execution import calibrate, trial, work
+from fragility.execution.events import BatchFinished, Event
+from fragility.numerics import stack
+from fragility.numerics.convex.affine import AffineStack
+from fragility.numerics.spectrum import Spectrum
+from fragility.numerics.stack import StackProblem
+from fragility.numerics.trained import TrainedModel
+from tests.tiny import RIDGE, TINY, changed, run
+
+POINTS = {"train_points": {"kind": "all"}, "test_points": {"kind": "all"}}
+NEWTON = {"kind": "leave_one_out", "solver": "newton", "parameters": "last_layer", **POINTS}
+STUDIES: dict[str, Mapping[str, Any]] = {
+    "steps": changed(TINY, {"training.adam.steps": 60, "procedures.warm.steps": 40}),
+    "epochs": changed(
+        TINY,
+        {
+            "training.adam": {"kind": "minibatch", "batch_size": 8, "epochs": 12},
+            "procedures.warm": {"kind": "leave_one_out", "epochs": 5, **POINTS},
+        },
+    ),
+    "gradient_norm": RIDGE,
+    "last_layer": changed(TINY, {"training.adam.steps": 200, "procedures.warm": NEWTON}),
+}
+
+
+class Clock:
+    """Goes on by one for every example of every model that a gradient is taken of."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.time = 0.0
+        for module in (trial, calibrate, work):
+            monkeypatch.setattr(module, "perf_counter", lambda: self.time)
+        differentiated, evaluate = stack.differentiated, AffineStack.evaluate
+        product, precondition = AffineStack.product, AffineStack.precondition
+
+        def gradients(problem: StackProblem, theta: Tensor) -> Any:
+            self.time += problem.weights.numel()
+            return differentiated(problem, theta)
+
+        def affine(convex: AffineStack, theta: Tensor) -> Any:
+            self.time += convex.weights.numel()
+            return evaluate(convex, theta)
+
+        def products(convex: AffineStack, *given: Any) -> Any:
+            self.time += convex.weights.numel()
+            return product(convex, *given)
+
+        def factor(convex: AffineStack, theta: Tensor) -> Any:
+            self.time += convex.price * convex.weights.shape[1]
+            return precondition(convex, theta)
+
+        monkeypatch.setattr(stack, "differentiated", gradients)
+        monkeypatch.setattr(AffineStack, "evaluate", affine)
+        monkeypatch.setattr(AffineStack, "product", products)
+        monkeypatch.setattr(AffineStack, "precondition", factor)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_training_is_predicted_within_a_factor_of_two(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    took: list[float] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, BatchFinished) and event.kind in ("train", "retrain"):
+            took.append(event.seconds)
+
+    study = changed(STUDIES[name], {"diagnostics": []})
+    summary = run(study, tmp_path, on_event=listen)
+    assert summary.failed == 0
+    assert summary.predicted_seconds is not None
+    assert sum(took) / 2 <= summary.predicted_seconds <= 2 * sum(took)
+
+
+def test_diagnostics_are_predicted_from_those_of_one_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    norm = GradientNorm.measure
+
+    def slow(self: GradientNorm, model: TrainedModel, spectrum: Spectrum) -> float:
+        clock.time += 1e6
+        return norm(self, model, spectrum)
+
+    monkeypatch.setattr(GradientNorm, "measure", slow)
+    summary = run(changed(TINY, {"repeats": 3}), tmp_path)
+    assert summary.predicted_seconds == pytest.approx(3e6, rel=0.1)
