@@ -19,7 +19,7 @@ from fragility.training import Fit, Recorder, Start, Training
 _TIMED_STEPS = 5
 _PROBE_STEPS = 200
 _SHORT = 20
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.05
 _BOOKKEEPING_SECONDS = 5e-4
 
 
