@@ -6,6 +6,7 @@ PYTHON ?= python3
 UV_VERSION ?= 0.13.9
 PYTEST_ARGS ?= -n 2
 DATA ?= data
+PEERS ?=
 DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.warm.steps=750
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
@@ -34,12 +35,14 @@ demo-iris: $(VENV)/.runtime ## the paper's Iris depth study with few repeats and
 	$(BIN)/fragility run epifano-2023/iris-depth $(DEMO)
 	$(BIN)/fragility report iris-depth
 
-bench: $(VENV)/.runtime ## our engine beside plain loops; DATA=DIR holds MNIST/raw
+bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR holds MNIST/raw
 	$(BIN)/python -m benchmarks.iris
 	$(BIN)/python -m benchmarks.minibatch
 	$(BIN)/python -m benchmarks.newton --data $(DATA)
 	$(BIN)/python -m benchmarks.frozen --data $(DATA)
 	$(BIN)/python -m benchmarks.compile
+	$(BIN)/python -m benchmarks.estimators $(PEERS)
+	$(BIN)/python -m benchmarks.influence_mnist --data $(DATA)
 
 docs: $(VENV)/.runtime ## write docs/tables.md and the table in docs/estimators.md from the code's own documentation
 	$(BIN)/python -c 'from fragility.store.documentation import markdown; print(markdown(), end="")' > docs/tables.md

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +100,8 @@ class Sides:
             check=False,
         )
         if done.returncode:
-            self.absent[side] = f"failed: {done.stderr.strip().splitlines()[-1][:100]}"
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1][:100]
+            self.absent[side] = f"failed with {done.returncode}: {last.replace('|', '/')}"
             return
         found = json.loads(done.stdout.splitlines()[-1])
         if "missing" in found:
@@ -131,7 +133,11 @@ def interpreter(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError(
             f"not NAME=PATH with NAME one of {', '.join(sorted(known))}"
         )
-    return name, path
+    found = shutil.which(path)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"there is no program {path}")
+    # Not resolved: what an environment's interpreter finds follows from its own place.
+    return name, str(Path(found).absolute())
 
 
 def main() -> None:
