@@ -21,11 +21,7 @@ from fragility.statistics.ceiling import ceiling
 from fragility.statistics.correlations import CORRELATIONS, Kind
 from fragility.statistics.estimate import Estimate, missing
 from fragility.statistics.fixed_correlations import FIXED
-from fragility.statistics.nested_bootstrap import (
-    CALIBRATION,
-    WeightedStatistic,
-    nested_bootstrap,
-)
+from fragility.statistics.nested_bootstrap import WeightedStatistic, nested_bootstrap
 from fragility.statistics.panel import Panel, mean_reliability
 from fragility.statistics.resampling import Axis, Weights, resampled
 from fragility.statistics.split_half import spearman_brown
@@ -35,14 +31,14 @@ Values = NDArray[np.float64]
 FEWEST_PAIRS = 4
 """A correlation of fewer pairs is no evidence: any order of three is too easily had by chance."""
 
-DRAWS = CALIBRATION
-"""As many as the bootstrap takes for the variance of each part: these are then the same draws."""
+DRAWS = 2000
+"""With few repeats an interval ends at a rare quantile of the draws: fewer would make it jump."""
 
 FEWEST_DRAWS = 200
 HELD = 2**17
 """Pairs x draws held at once: 1 MB an array, of which a rank correlation has some twenty."""
 
-MOST_PRODUCTS: Mapping[Kind, int] = {"pearson": 20_000_000, "spearman": 2_000_000}
+MOST_PRODUCTS: Mapping[Kind, int] = {"pearson": 20_000_000, "spearman": 750_000}
 """Draws x pairs spent on one interval: a tenth of a second."""
 
 

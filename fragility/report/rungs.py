@@ -82,7 +82,7 @@ FROZEN = Truth(
     "frozen",
     "optimum of the last layer",
     "last layer's own optimum",
-    "beside the ladder: the optimum of the last layer alone, all else frozen",
+    "all else frozen: the only fair truth for a score of that layer alone",
 )
 _PLACE = {truth.name: place for place, truth in enumerate(TRUTHS)}
 
@@ -158,11 +158,16 @@ def _parameters(
 
 def isolates(below: Truth, truth: Truth) -> str:
     """Returns what the step from one rung up to another isolates, in a few words."""
+    return listing([step.isolates for step in between(below, truth)])
+
+
+def between(below: Truth, truth: Truth) -> list[Truth]:
+    """Returns the rungs whose steps lie between two, the upper one included.
+
+    A mean over example orders is a step of its own only where one of the two is such a mean.
+    """
     if truth == FROZEN:
-        return FROZEN.isolates
+        return [FROZEN]
     start = _PLACE.get(below.name, -1) + 1
-    between = TRUTHS[start : _PLACE[truth.name] + 1]
-    words = [step.isolates for step in between if step.name != "warm over orders"]
-    if truth.name == "warm over orders":
-        words.append(truth.isolates)
-    return listing(words)
+    found = TRUTHS[start : _PLACE[truth.name] + 1]
+    return [step for step in found if step == truth or step.name != "warm over orders"]

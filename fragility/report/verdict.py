@@ -202,12 +202,15 @@ def _cannot_tell(evidence: Evidence, own: Level | None, found: Level | None) -> 
     elif retraining.corrected and retraining.corrected.value is None:
         because.append(f"It is not corrected for noise: {retraining.corrected.reason}.")
         declare += _more_replicates(evidence.noise)
-    for compared, where in ((target, own), (retraining, found)):
-        if compared and where == "undecided":
-            because.append(
-                f"Agreement with {compared.words}, {_numbers(compared)}, may lie on either side of"
-                f" {HIGH}; more repeats or points would tell."
-            )
+    both = ((target, own), (retraining, found))
+    across = [
+        f"with {one.words}, {_numbers(one)}," for one, at in both if one and at == "undecided"
+    ]
+    if across:
+        because.append(
+            f"Agreement {listing(across)} may lie on either side of {HIGH}; more repeats or points"
+            " would tell."
+        )
     return Verdict(CANNOT_TELL, tuple(because), tuple(declare))
 
 

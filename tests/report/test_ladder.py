@@ -136,6 +136,15 @@ def test_a_step_over_missing_rungs_isolates_all_between() -> None:
     assert isolates(SCORE, by_name["pbrf"]) == "solver error and linearization"
 
 
+def test_the_legend_explains_every_step_of_the_study() -> None:
+    rungs = steps(SCORES, {"linear_response": 0.1, "cold": 0.5})
+    solver, rest = section.section(truths.context(measured(SCORES, rungs))).data["steps"]
+    assert solver[:2] == ("solver error", "from score to linear response")
+    assert rest[:2] == ("linearization, non-convergence, proximity and warm start",
+                        "from linear response to cold retraining")  # fmt: skip
+    assert rest[2].count("; ") == 3
+
+
 def test_rungs_stand_in_order_whatever_the_study_calls_them() -> None:
     rungs = {
         "a": Truth("cold", draws(1, SHAPE)[:, None]),

@@ -123,6 +123,14 @@ def test_what_is_not_measurable_says_how_many_replicates_would_do(
     assert stepped_up(needed) >= 0.8 > stepped_up(needed - 1)
 
 
+def test_what_is_undecided_is_named_once() -> None:
+    both = verdict_of(0.9, WIDE, WIDE)
+    one = verdict_of(0.9, HIGH, WIDE)
+    assert [line.count("may lie on either side of 0.8") for line in both.because] == [1]
+    assert both.because[0].count("0.700") == 2
+    assert one.because[0].count("0.700") == 1
+
+
 def test_replicates_that_agree_by_chance_name_no_number() -> None:
     nothing = Noise(3, *(Estimate(0.0, 0.0, 0.2) for _ in range(3)))
     found = judge(Evidence(None, compared(LOW, LOW), None, nothing))

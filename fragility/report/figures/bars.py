@@ -72,7 +72,7 @@ def _words(axes: Axes, y: int, row: Bar) -> None:
 def _draw(axes: Axes, y: int, row: Bar, left: float, right: float) -> None:
     found = row.value
     if row.behind is not None:
-        axes.barh(y, row.behind, 2 * HALF, color=BAND, linewidth=0)
+        axes.barh(y, row.behind, 3.2 * HALF, color=BAND, linewidth=0)
     if found.value is not None:
         colour = stand_in(row.token)
         axes.barh(y, found.value, 2 * HALF, color=colour, alpha=0.5, linewidth=0)

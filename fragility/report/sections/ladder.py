@@ -10,7 +10,7 @@ from fragility.report.evidence import judged
 from fragility.report.figures.bars import Bar, bars
 from fragility.report.ladder import Ladder, Step, build, weakest
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
-from fragility.report.rungs import FROZEN, SCORE, TRUTHS, Rungs, declared, isolates
+from fragility.report.rungs import FROZEN, SCORE, TRUTHS, Rungs, between, declared, isolates
 from fragility.report.text import estimate, interval, listing, number, plural, ratio
 from fragility.statistics.correlations import Kind
 from fragility.statistics.estimate import Estimate
@@ -73,7 +73,8 @@ def _steps(rungs: Sequence[Rungs]) -> list[tuple[str, str, str]]:
     for truth in TRUTHS:
         if truth.name in names:
             ends = f"from {below.words} to {truth.words}"
-            lines.append((isolates(below, truth), ends, truth.because))
+            because = "; ".join(step.because for step in between(below, truth))
+            lines.append((isolates(below, truth), ends, because))
             below = truth
     if FROZEN.name in names:
         lines.append((FROZEN.isolates, "beside the ladder", FROZEN.because))
