@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -47,7 +48,8 @@ def start(count: int) -> torch.Tensor:
 def without_one(removed: list[int | None], removal: str = "drop", n: int = N) -> torch.Tensor:
     points = {"train_points": {"kind": "all"}, "test_points": {"kind": "all"}}
     procedure = LeaveOneOut.model_validate({"kind": "leave_one_out", "removal": removal, **points})
-    return torch.stack([torch.from_numpy(procedure.weights(n, one)) for one in removed])
+    members = [None if one is None else np.array([one]) for one in removed]
+    return torch.stack([torch.from_numpy(procedure.weights(n, one)) for one in members])
 
 
 def training(**fields: Any) -> Minibatch:
