@@ -101,3 +101,22 @@ def test_many_drawn_points_estimate_the_population_without_bias(kind: str) -> No
     design = Stratified(estimator="exact", count=1000)
     assert off(estimates(design, kind, weighted=False), POPULATION[kind]) > 50
     assert abs(off(estimates(design, kind, weighted=True), POPULATION[kind])) < 3
+
+
+@pytest.mark.parametrize("design", SMALL.values(), ids=SMALL.keys())
+def test_intervals_hold_the_population(design: Selector) -> None:
+    held = dict.fromkeys(POPULATION, 0)
+    for seed in range(DRAWS):
+        choice = drawn(design, seed)
+        agreements, _ = measure(
+            SCORES[None, choice.points],
+            EFFECTS[None, None, choice.points],
+            list(METRIC.values()),
+            seed=seed,
+            draws=300,
+            probabilities=choice.probabilities,
+        )
+        for found in agreements[: len(METRIC)]:
+            held[found.metric] += found.ci_low <= POPULATION[found.metric] <= found.ci_high
+    for times in held.values():
+        assert 0.91 <= times / DRAWS <= 0.985
