@@ -33,7 +33,7 @@ from fragility.statistics.null_band import (
     null_mean_absolute,
     permutation_band,
 )
-from fragility.statistics.panel import Panel, mean_correlation, mean_reliability
+from fragility.statistics.panel import Panel, mean_correlation, mean_metric, mean_reliability
 from fragility.statistics.reliability import (
     MEASURABLE,
     Reliability,
@@ -95,6 +95,7 @@ __all__ = [
     "intraclass_agreement",
     "intraclass_consistency",
     "mean_correlation",
+    "mean_metric",
     "mean_reliability",
     "median_difference",
     "mixed_model",

@@ -86,6 +86,8 @@ def decompose(
     reason = not_finite("values", numbers) or (None if numbers.size else "there are no values")
     if reason is None and len(groups) < 2:
         reason = f"{len(groups)} group of choices; 2 are needed to share variation out"
+    if reason is None and numbers.max() == numbers.min():
+        reason = "the number does not vary"
     table = reason or crossing(
         numbers, {name: list(factors.values()) for name, factors in groups.items()}, repeats
     )
@@ -94,8 +96,6 @@ def decompose(
     variances = _variances(table, np.ones((1, table.repeats)), resampled=False)[0]
     if np.isnan(variances).any():
         return _refused("some combinations have one repeat, others more: their noise is not known")
-    if variances.sum() == 0:
-        return _refused("the number does not vary")
     summing = _sums(len(groups))
     shares = summing @ (variances / variances.sum())
     bounds = _bounds(table, summing, seed, draws, confidence)

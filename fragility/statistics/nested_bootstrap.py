@@ -56,7 +56,7 @@ def nested_bootstrap(
     seed: int,
     draws: int = 2000,
     confidence: float = CONFIDENCE,
-    method: Method = "percentile",
+    method: Method = "bca",
 ) -> Bootstrap:
     """Returns the value of a statistic at weights one, with a bootstrap interval.
 
@@ -73,9 +73,8 @@ def nested_bootstrap(
 
     `of_weights` gives the statistic for weights of all axes, infinite or NaN where it has no value.
 
-    Cost: `draws` values, and with k > 1 resampled axes another 500 (2^k - 2); BCa one for each
-    unit. It is called with all draws at once, and cuts
-    them to its own memory.
+    Cost: `draws` values of it, with k > 1 resampled axes 500 (2^k - 2) more, and for BCa one for
+    each unit. It is called with all of these at once, to cut them to its own memory.
     """
 
     def statistic(weights: Weights) -> Array:

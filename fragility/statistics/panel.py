@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fragility.statistics.correlations import CORRELATIONS, Kind, spearman
+from fragility.statistics.correlations import CORRELATIONS, ROUNDING, Kind, spearman
 from fragility.statistics.estimate import Array, not_finite
 from fragility.statistics.fisher_z import fisher_z
 from fragility.statistics.fixed_correlations import FIXED
@@ -139,10 +139,12 @@ def mean_metric(panel: Panel, metric: Metric) -> WeightedStatistic:
 
 
 def _consistency(panel: Panel) -> WeightedStatistic:
-    """Returns the mean of ICC(C,1); see `intraclass.consistency`."""
-    centred = panel.effects - panel.effects.mean(axis=(2, 3), keepdims=True)
+    """Returns the mean of ICC(C,1); see `intraclass_consistency`."""
+    # Without the shift of each replicate, which has no part in it and may be the larger number.
+    centred = panel.effects - panel.effects.mean(axis=2, keepdims=True)
     size = np.abs(centred).max(axis=(2, 3), keepdims=True)
-    effects = centred / np.where(size > 0, size, 1.0)
+    rounding = ROUNDING * np.abs(panel.effects).max(axis=(2, 3), keepdims=True)
+    effects = np.where(size > rounding, centred, 0.0) / np.where(size > rounding, size, 1.0)
     squares = effects**2
 
     def statistic(weights: Weights) -> Array:

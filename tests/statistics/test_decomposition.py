@@ -240,7 +240,7 @@ def test_designs_that_do_not_support_it(change: str, reason: str) -> None:
     elif change == "twice":
         keep = np.append(keep, 7)
     elif change == "constant":
-        values = np.full_like(values, 0.25)
+        values = np.full_like(values, 0.1)
     elif change == "nan":
         values[1, 1, 1, 1] = np.nan
     else:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fragility.metrics import METRICS
 from fragility.statistics import (
     Axis,
     Panel,
     intraclass_consistency,
     mean_correlation,
+    mean_metric,
     mean_reliability,
     nested_bootstrap,
     spearman_brown,
@@ -120,11 +122,40 @@ def test_draws_do_not_depend_on_their_company(monkeypatch: pytest.MonkeyPatch) -
         assert a == pytest.approx(b)
 
 
+def test_the_metrics_can_be_resampled_too() -> None:
+    given = panel(7)
+    weights = random_weights(given, 5) | {"replicates": np.ones((5, 6))}
+    kendall, spearman = (METRICS.methods[kind](kind=kind) for kind in ("kendall", "spearman"))
+    found = mean_metric(given, kendall.statistic)(weights)
+    for draw in range(5):
+        written = repeated(given, weights, draw)
+        taus = [
+            stats.kendalltau(written.scores[s, t], written.effects[s, t].mean(axis=1)).statistic
+            for s in range(3)
+            for t in range(4)
+        ]
+        assert found[draw] == pytest.approx(np.mean(taus))
+    one = Panel(given.scores[:1, :1], given.effects[:1, :1])
+    single = random_weights(one, 5) | {"replicates": np.ones((5, 6))}
+    assert mean_metric(one, spearman.statistic)(single) == pytest.approx(
+        mean_correlation(one, "spearman")(single)
+    )
+
+
+def test_large_common_shifts_cost_no_digits() -> None:
+    given = panel(8)
+    shifted = Panel(given.scores, given.effects + 1e6 * np.arange(6))
+    weights = random_weights(given, 5)
+    found = mean_reliability(shifted, "pearson", seed=0)(weights)
+    assert found == pytest.approx(mean_reliability(given, "pearson", seed=0)(weights), rel=1e-7)
+    nothing = Panel(given.scores, np.broadcast_to(0.1 * np.arange(6), given.effects.shape))
+    assert np.isnan(mean_reliability(nothing, "pearson", seed=0)(weights)).all()
+
+
 def test_constant_test_points_are_left_out() -> None:
     given = panel(4)
     effects = given.effects.copy()
     effects[1, 2] = 0.1
-    effects[0] += 0
     found = mean_correlation(Panel(given.scores, effects), "spearman")(ones(given))
     z = [
         np.arctanh(stats.spearmanr(given.scores[s, t], effects[s, t].mean(axis=1)).statistic)
