@@ -73,8 +73,8 @@ def mixed_model(
     No fit, with the reason, when a fixed factor cannot be told from another, a random factor has
     one level or one for each row, or nothing is left for the residual.
 
-    Cost: some 200 evaluations, each the cube of the number of levels of the smaller random factor:
-    below a second for thousands of rows and a hundred repeats.
+    Cost: some 200 evaluations, whatever the number of rows; each is a product of the numbers of
+    levels of the two random factors, and the cube of the smaller.
 
     Source: H. D. Patterson, R. Thompson, Biometrika 58 (1971) 545-554; F. E. Satterthwaite, Biom.
     Bull. 2 (1946) 110-114; A. Kuznetsova et al., J. Stat. Softw. 82(13) (2017).
