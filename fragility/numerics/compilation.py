@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +66,8 @@ def compiled(
         kinds.append((torch.Size([examples, *value.shape[1:]]), value.dtype))
     try:
         threads = torch.get_num_threads()
-        gradient = _compiled(problem.network, problem.loss, layout, threads, *kinds)
+        with _interrupts_kept():
+            gradient = _compiled(problem.network, problem.loss, layout, threads, *kinds)
     except Exception as error:
         return problem, f"eager: torch.compile failed ({type(error).__name__})"
     return replace(problem, compiled=Compiled(models, examples, gradient)), COMPILED
@@ -116,6 +119,25 @@ def _compiled(network: Network, loss: Loss, layout: Layout, threads: int, *kinds
 
         gradient(theta, *data)
     return gradient
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Raises KeyboardInterrupt at the end if Ctrl-C came: what compiles may take it for a failure.
+
+    The C++ compiler gets the signal too and ends, so that it is not long until then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 @contextmanager

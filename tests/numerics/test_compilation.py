@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -193,3 +195,18 @@ def test_a_compilation_that_fails_falls_back(
     fit = some.fit([some] * 2, whole, Start(start()[:2]), Recorder())
     torch.testing.assert_close(fit.theta[0], alone(0, 5), rtol=0, atol=1e-12)
     assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_while_compiling_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the compiler takes it for a failure of its own."""
+
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("the compiler was killed")
+
+    monkeypatch.setattr(compilation, "_compiled", interrupted)
+    monkeypatch.setattr(compilation, "eager_because", lambda *arguments: None)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(problem(), 1)
+    assert signal.getsignal(signal.SIGINT) is before
