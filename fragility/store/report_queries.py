@@ -181,7 +181,7 @@ def factor_agreement(factor: str, metric: str) -> Query:
         "factor_agreement",
         f"Median {metric} over test points of every cell, beside the swept value.",
         f"""\
-SELECT {_factor(factor)} AS factor_value, c.arm, c.dataset, c.model, c.regularization, c.training,
+SELECT {swept(factor)} AS factor_value, c.arm, c.dataset, c.model, c.regularization, c.training,
        c.factors, s.estimator, s.procedure, c.repeat, s.value
 FROM summaries s JOIN cells c USING (cell_id)
 WHERE s.metric = {text(metric)} AND s.aggregation = 'median' AND s.value IS NOT NULL
@@ -196,7 +196,7 @@ def factor_diagnostic(factor: str, name: str) -> Query:
         "factor_diagnostic",
         f"The diagnostic {name} of every cell, beside the swept value.",
         f"""\
-SELECT {_factor(factor)} AS factor_value, c.arm, c.dataset, c.model, c.regularization, c.training,
+SELECT {swept(factor)} AS factor_value, c.arm, c.dataset, c.model, c.regularization, c.training,
        c.factors, NULL AS estimator, NULL AS procedure, c.repeat, avg(d.value) AS value
 FROM diagnostics d JOIN cells c USING (cell_id)
 WHERE d.name = {text(name)} AND d.value IS NOT NULL
@@ -205,7 +205,8 @@ ORDER BY ALL""",
     )
 
 
-def _factor(factor: str) -> str:
+def swept(factor: str) -> str:
+    """Returns the SQL that gives a swept factor's value of a cell `c` as text."""
     path = '$."' + factor.replace('"', '\\"') + '"'
     return f"c.factors::JSON ->> {text(path)}"
 
