@@ -2,6 +2,6 @@
 
 from fragility.metrics.agreement import Agreement, Summary, measure
 from fragility.metrics.base import METRICS, Metric
-from fragility.metrics.reliability import reliability
+from fragility.metrics.reliability import Reliability
 
-__all__ = ["METRICS", "Agreement", "Metric", "Summary", "measure", "reliability"]
+__all__ = ["METRICS", "Agreement", "Metric", "Reliability", "Summary", "measure"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from fragility.metrics._bootstrap import interval, resamples
 from fragility.metrics.base import Array, Metric, finite
-from fragility.metrics.reliability import reliability
+from fragility.metrics.reliability import Reliability
 
 Aggregation = Literal["median", "mean"]
 Weighting = Literal["raw", "population"]
@@ -103,8 +103,8 @@ def measure(
     weighting: Weighting = "raw" if probabilities is None else "population"
     weights = np.ones(n) if probabilities is None else probabilities.mean() / probabilities
     pair_weights = np.tile(weights, n_test)
-    noise = [reliability(effects[:, point], weights) for point in range(n_test)]
-    noise_pooled = reliability(effects.reshape(len(effects), -1), pair_weights)
+    noise = [Reliability(effects[:, point], weights) for point in range(n_test)]
+    noise_pooled = Reliability(effects.reshape(len(effects), -1), pair_weights)
     samples = resamples(n_test, n, draws, seed).weighted(weights)
 
     by_metric: list[list[Agreement]] = []
@@ -148,7 +148,7 @@ def _compare(
     weights: Array,
     weightings: Callable[[], Iterator[Array]],
     confidence: float,
-    noise: float | None,
+    noise: Reliability,
 ) -> tuple[Agreement, Array | float]:
     """Return the agreement, as if pooled, and its bootstrap draws (draws,), or NaN for none."""
     found = Agreement(None, metric.label, None, None, None, None, None, len(scores), None)
@@ -161,7 +161,7 @@ def _compare(
         return replace(found, reason=OUT_OF_RANGE), np.nan
     drawn = np.concatenate([statistic(weights) for weights in weightings()])
     low, high = interval(drawn, confidence)
-    ceiling = None if noise is None else metric.ceiling(noise)
+    ceiling = metric.ceiling(noise)
     alike = bool((weights == weights[0]).all())
     chance = metric.chance(len(scores), scores, effects) if alike else None
     found = replace(found, value=value, ci_low=low, ci_high=high, chance=chance, ceiling=ceiling)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fragility.method import Method, Room
+from fragility.metrics.reliability import Reliability
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -55,10 +56,10 @@ class Metric(Method):
         """Return why enough finite pairs have no value: by default, a side is constant."""
         return constant("scores", scores) or constant("effects", effects)
 
-    def ceiling(self, reliability: float) -> float | None:
-        """Return what a perfect estimator would reach, given the effects' `reliability` (0 to 1).
+    def ceiling(self, noise: Reliability) -> float | None:
+        """Return what a perfect estimator would reach with effects of this reliability.
 
-        None where noise in the effects does not bound the metric.
+        None where it is not known, or where noise in the effects does not bound the metric.
         """
         return None
 

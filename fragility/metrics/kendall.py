@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from fragility.metrics._correlation import Correlation
 from fragility.metrics._inversions import inversions
 from fragility.metrics._ranks import columns_of, normalized, ties
 from fragility.metrics.base import Array, Statistic
+from fragility.metrics.reliability import Reliability
+from fragility.statistics.ceiling import ceiling
 
 
 class Kendall(Correlation):
@@ -22,6 +24,8 @@ class Kendall(Correlation):
     Cost: n log2(n) additions a draw, after sorting once.
     Reference: M. G. Kendall, Biometrika 33 (1945) 239-251.
     """
+
+    revision: ClassVar[int] = 2
 
     kind: Literal["kendall"] = "kendall"
 
@@ -60,9 +64,9 @@ class Kendall(Correlation):
         variance = 4 * balance / (pairs - pairs_x) / (pairs - pairs_y)
         return float(np.sqrt(2 * variance / np.pi) * (1 - kurtosis / 24))
 
-    def ceiling(self, reliability: float) -> float | None:
-        """Return tau of normal variables whose correlation is Pearson's ceiling (Greiner)."""
-        return float(2 / np.pi * np.arcsin(np.sqrt(reliability)))
+    def ceiling(self, noise: Reliability) -> float | None:
+        """Return tau of the measured with the true effects, from their ranks."""
+        return None if noise.ranks is None else ceiling(noise.ranks, "kendall")
 
 
 def _tied(n: int, values: Array | None) -> tuple[float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import exp, lgamma, pi, sqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from fragility.metrics._chance import mean_size
 from fragility.metrics._correlation import Correlation
 from fragility.metrics._moments import moments, unit
 from fragility.metrics.base import Array, Statistic, finite
+from fragility.metrics.reliability import Reliability
+from fragility.statistics.ceiling import ceiling
 
 
 class Pearson(Correlation):
@@ -24,6 +26,8 @@ class Pearson(Correlation):
     Cost: a product of the draws' weights with six columns.
     Reference: K. Pearson, Proc. R. Soc. London 58 (1895) 240-242.
     """
+
+    revision: ClassVar[int] = 2
 
     kind: Literal["pearson"] = "pearson"
 
@@ -45,6 +49,6 @@ class Pearson(Correlation):
             return exp(lgamma((n - 1) / 2) - lgamma(n / 2)) / sqrt(pi)
         return mean_size(scores, effects)
 
-    def ceiling(self, reliability: float) -> float | None:
+    def ceiling(self, noise: Reliability) -> float | None:
         """Return the correlation of the measured with the true effects."""
-        return float(np.sqrt(reliability))
+        return None if noise.consistency is None else ceiling(noise.consistency, "pearson")

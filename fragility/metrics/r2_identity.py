@@ -8,6 +8,7 @@ import numpy as np
 
 from fragility.metrics._moments import moments, unit
 from fragility.metrics.base import Array, Metric, Statistic, constant, finite
+from fragility.metrics.reliability import Reliability
 
 
 class R2Identity(Metric):
@@ -43,9 +44,9 @@ class R2Identity(Metric):
 
         return explained
 
-    def ceiling(self, reliability: float) -> float | None:
-        """Return the R2 of the true with the measured effects: their reliability."""
-        return reliability
+    def ceiling(self, noise: Reliability) -> float | None:
+        """Return the R2 of the true with the measured effects; a shift of all of them lowers it."""
+        return noise.agreement
 
     def chance(
         self, n: int, scores: Array | None = None, effects: Array | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from fragility.metrics._chance import mean_size
 from fragility.metrics._correlation import Correlation
 from fragility.metrics._ranks import columns_of, midranks, normalized, ties
 from fragility.metrics.base import Array, Statistic
+from fragility.metrics.reliability import Reliability
+from fragility.statistics.ceiling import ceiling
 
 
 class Spearman(Correlation):
@@ -22,6 +24,8 @@ class Spearman(Correlation):
     Cost: n additions a draw, after one sort.
     Reference: C. Spearman, Am. J. Psychol. 15 (1904) 72-101.
     """
+
+    revision: ClassVar[int] = 2
 
     kind: Literal["spearman"] = "spearman"
 
@@ -49,9 +53,9 @@ class Spearman(Correlation):
             return mean_size(np.arange(n, dtype=float), np.arange(n, dtype=float))
         return mean_size(_ranks(scores), _ranks(effects))
 
-    def ceiling(self, reliability: float) -> float | None:
-        """Return Pearson's ceiling, which for normal effects is at most 0.02 too high."""
-        return float(np.sqrt(reliability))
+    def ceiling(self, noise: Reliability) -> float | None:
+        """Return the rank correlation of the measured with the true effects, from their ranks."""
+        return None if noise.ranks is None else ceiling(noise.ranks, "spearman")
 
 
 def _ranks(values: Array) -> Array:

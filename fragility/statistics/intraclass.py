@@ -38,12 +38,15 @@ class _MeanSquares:
     unit: float
 
 
-def intraclass_agreement(effects: Array, confidence: float = CONFIDENCE) -> Intraclass:
+def intraclass_agreement(
+    effects: Array, confidence: float = CONFIDENCE, weights: Array | None = None
+) -> Intraclass:
     """Returns ICC(1,1) and ICC(1,R) of `effects` (replicates, points): one-way random effects.
 
     A shift that a replicate gives to all points alike counts as noise: right for effects whose size
     matters, and too pessimistic for a correlation over points, which is blind to it. Negative
-    estimates and bounds are 0. The interval is exact for normal effects.
+    estimates and bounds are 0. The interval is exact for normal effects without `weights` (points,),
+    by which points count as repeated so often without adding degrees of freedom.
 
     Source: P. E. Shrout, J. L. Fleiss, Psychol. Bull. 86 (1979) 420-428, cases 1.
     """
@@ -51,18 +54,21 @@ def intraclass_agreement(effects: Array, confidence: float = CONFIDENCE) -> Intr
     if reason is not None:
         return Intraclass(missing(reason), missing(reason))
     replicates, points = effects.shape
-    squares = _mean_squares(effects)
+    squares = _mean_squares(effects, weights)
     return _intraclass(
         squares.points, squares.within, points * (replicates - 1), effects.shape, confidence
     )
 
 
-def intraclass_consistency(effects: Array, confidence: float = CONFIDENCE) -> Intraclass:
+def intraclass_consistency(
+    effects: Array, confidence: float = CONFIDENCE, weights: Array | None = None
+) -> Intraclass:
     """Returns ICC(C,1) and ICC(C,R) of `effects` (replicates, points): two-way random effects.
 
     ICC(C,R) is Cronbach's alpha. A shift that a replicate gives to all points alike is taken out,
     as a correlation over points does: its square root is the ceiling of Pearson's correlation.
-    Negative estimates and bounds are 0. The interval is exact for normal effects.
+    Negative estimates and bounds are 0. The interval is exact for normal effects without `weights`
+    (points,), by which points count as repeated so often without adding degrees of freedom.
 
     Source: K. O. McGraw, S. P. Wong, Psychol. Methods 1 (1996) 30-46, cases 2 and 3.
     """
@@ -70,7 +76,7 @@ def intraclass_consistency(effects: Array, confidence: float = CONFIDENCE) -> In
     if reason is not None:
         return Intraclass(missing(reason), missing(reason))
     replicates, points = effects.shape
-    squares = _mean_squares(effects)
+    squares = _mean_squares(effects, weights)
     return _intraclass(
         squares.points, squares.residual, (points - 1) * (replicates - 1), effects.shape, confidence
     )
@@ -107,18 +113,19 @@ def undefined(effects: Array) -> str | None:
     return reason
 
 
-def _mean_squares(effects: Array) -> _MeanSquares:
+def _mean_squares(effects: Array, weights: Array | None = None) -> _MeanSquares:
     replicates, points = effects.shape
+    counts = np.ones(points) if weights is None else points * weights / weights.sum()
     exponent = int(np.frexp(np.abs(effects).max())[1])
     reduced = np.ldexp(effects, -exponent)
-    mean = reduced.mean()
-    of_points, of_replicates = reduced.mean(axis=0), reduced.mean(axis=1)
+    of_points, of_replicates = reduced.mean(axis=0), reduced @ counts / points
+    mean = of_replicates.mean()
     rest = reduced - of_points - of_replicates[:, None] + mean
     return _MeanSquares(
-        points=float(replicates * np.sum((of_points - mean) ** 2) / (points - 1)),
+        points=float(replicates * np.sum(counts * (of_points - mean) ** 2) / (points - 1)),
         replicates=float(points * np.sum((of_replicates - mean) ** 2) / (replicates - 1)),
-        residual=float(np.sum(rest**2) / ((points - 1) * (replicates - 1))),
-        within=float(np.sum((reduced - of_points) ** 2) / (points * (replicates - 1))),
+        residual=float(np.sum(counts * rest**2) / ((points - 1) * (replicates - 1))),
+        within=float(np.sum(counts * (reduced - of_points) ** 2) / (points * (replicates - 1))),
         unit=float(np.ldexp(1.0, exponent)),
     )
 

@@ -53,7 +53,12 @@ def latent(correlation: Array) -> Array:
 
 
 def split_half(
-    effects: Array, *, seed: int, kind: Kind = "pearson", splits: int = 1000
+    effects: Array,
+    *,
+    seed: int,
+    kind: Kind = "pearson",
+    splits: int = 1000,
+    weights: Array | None = None,
 ) -> SplitHalf:
     """Returns the split-half reliability of `effects` (replicates, points).
 
@@ -64,7 +69,8 @@ def split_half(
 
     With `kind` spearman the means are ranked, and the correlation of normal variables with that
     rank correlation is stepped up. With effects of which few are large and many are near zero, the
-    two kinds differ, and only the ranks say how well Spearman's correlation can be measured.
+    two kinds differ, and only the ranks say how well Spearman's correlation can be measured. With
+    `weights` (points,) points count as repeated so often.
 
     Cost: splits x replicates x points multiplications; ranks are sorted in every split.
     """
@@ -74,9 +80,10 @@ def split_half(
     replicates, points = effects.shape
     half = replicates // 2
     members = halves(replicates, splits, seed)
+    counts = np.ones(points) if weights is None else weights
     values = np.concatenate(
         [
-            CORRELATIONS[kind](first @ effects / half, second @ effects / half, np.ones(points))
+            CORRELATIONS[kind](first @ effects / half, second @ effects / half, counts)
             for first, second in _chunks(members, points)
         ]
     )

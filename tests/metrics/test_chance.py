@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fragility.metrics import METRICS, Metric
+from fragility.metrics import METRICS, Metric, Reliability
 
 KINDS = sorted(METRICS.methods)
 ABSOLUTE = ["pearson", "spearman", "kendall"]
@@ -120,4 +120,5 @@ def test_an_absolute_correlation_is_the_size_of_the_signed_one(kind: str) -> Non
     assert (values < 0).any()
     np.testing.assert_array_equal(absolute(kind).values(x, y, weights), np.abs(values))
     assert (signed.label, absolute(kind).label) == (kind, f"|{kind}|")
-    assert absolute(kind).ceiling(0.5) == signed.ceiling(0.5)
+    noise = Reliability(y + np.random.default_rng(1).standard_normal((3, 30)))
+    assert absolute(kind).ceiling(noise) == signed.ceiling(noise)

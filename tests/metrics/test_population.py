@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fragility.metrics import METRICS, measure, reliability
+from fragility.metrics import METRICS, Reliability, measure
 
 KINDS = ["pearson", "spearman", "kendall", "slope"]
 COUNTS = np.array([1, 1, 4, 2, 1, 3, 1, 2, 5, 1, 1, 2])
@@ -53,4 +53,15 @@ def test_the_reliability_of_weighted_points_is_that_of_analysis_of_variance() ->
     f = stats.f_oneway(*np.repeat(effects, COUNTS, axis=1).T).statistic
     # Repeating points adds no degrees of freedom.
     f *= (whole - 1) / whole * n / (n - 1)
-    assert reliability(effects, COUNTS / 7) == pytest.approx(1 - 1 / f)
+    assert Reliability(effects, COUNTS / 7).agreement == pytest.approx(1 - 1 / f)
+
+
+def test_the_reliability_of_weighted_points_is_that_of_repeated_ones() -> None:
+    effects = pairs(1)[1][:, 0] + np.arange(3.0)[:, None]
+    drawn, whole = (
+        Reliability(effects, COUNTS / 7),
+        Reliability(np.repeat(effects, COUNTS, axis=1)),
+    )
+    # Consistency is a quotient of two mean squares with the same degrees of freedom of points.
+    assert drawn.consistency == pytest.approx(whole.consistency, rel=1e-12)
+    assert drawn.ranks == pytest.approx(whole.ranks, rel=1e-12)
