@@ -55,11 +55,18 @@ class World:
     def add(self, table: str, *rows: tuple[Any, ...]) -> None:
         self.rows[table].extend(rows)
 
+    def row(self, table: str, **columns: Any) -> None:
+        """Adds one row; columns that are not named are null."""
+        assert columns.keys() <= set(names(table)), (table, list(columns), names(table))
+        self.rows[table].append(tuple(columns.get(name) for name in names(table)))
+
     def block(self, table: str, **columns: Any) -> None:
-        assert list(columns) == names(table), (table, list(columns), names(table))
+        """Adds many rows; columns that are not named are null."""
+        assert columns.keys() <= set(names(table)), (table, list(columns), names(table))
         length = max(len(c) for c in columns.values() if isinstance(c, np.ndarray))
         full = {}
-        for name, value in columns.items():
+        for name in names(table):
+            value = columns.get(name)
             is_array = isinstance(value, np.ndarray)
             full[name] = value if is_array else np.full(length, value, dtype=object)
         self.blocks.append((table, full))
@@ -263,8 +270,17 @@ def _effects(world, arm, cell, procedure, scores, replicates, rng):
     )
     for test in range(tests):
         drift = arm.noise * 2e-4
-        placebo = (cell, procedure, 0, "placebo", test, None, None, 0.1, 0.1 + drift, drift)
-        world.add("effects", placebo)
+        world.row(
+            "effects",
+            cell_id=cell,
+            procedure=procedure,
+            replicate=0,
+            removal="placebo",
+            test_point=test,
+            before=0.1,
+            after=0.1 + drift,
+            effect=drift,
+        )
     world.block(
         "points",
         cell_id=cell,
