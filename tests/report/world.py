@@ -39,6 +39,10 @@ models:
 """
 
 
+DEFAULTS = {"effects": {"measurable": "loss", "score_scale": 1.0}}
+"""What columns hold that a test does not name; others are null."""
+
+
 def names(table: str) -> list[str]:
     return [part.split()[0] for part in COLUMNS[table].split(", ")]
 
@@ -56,17 +60,18 @@ class World:
         self.rows[table].extend(rows)
 
     def row(self, table: str, **columns: Any) -> None:
-        """Adds one row; columns that are not named are null."""
+        """Adds one row."""
         assert columns.keys() <= set(names(table)), (table, list(columns), names(table))
+        columns = DEFAULTS.get(table, {}) | columns
         self.rows[table].append(tuple(columns.get(name) for name in names(table)))
 
     def block(self, table: str, **columns: Any) -> None:
-        """Adds many rows; columns that are not named are null."""
+        """Adds many rows."""
         assert columns.keys() <= set(names(table)), (table, list(columns), names(table))
         length = max(len(c) for c in columns.values() if isinstance(c, np.ndarray))
         full = {}
         for name in names(table):
-            value = columns.get(name)
+            value = columns.get(name, DEFAULTS.get(table, {}).get(name))
             is_array = isinstance(value, np.ndarray)
             full[name] = value if is_array else np.full(length, value, dtype=object)
         self.blocks.append((table, full))
