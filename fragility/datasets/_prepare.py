@@ -1,4 +1,4 @@
-"""From a source to examples as used: split, subset, checks, standardization."""
+"""From a source to examples as used: split, subset, checks, standardization, planting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from fragility.datasets._planting import planted
 from fragility.datasets._strata import Positions, stratified
 from fragility.datasets.base import Data, Dataset, Examples, Source
 from fragility.errors import DataError
@@ -27,7 +28,11 @@ def prepare(dataset: Dataset, source: Source, seed: int) -> Data:
     if dataset.task == "classification":
         _check_classes(train, test, source.classes)
     train, test = _standardize(dataset, train, test)
-    return Data(train, test, dataset.task, source.features, source.classes)
+    data = Data(train, test, dataset.task, source.features, source.classes)
+    data = planted(dataset, data, seed)
+    if dataset.label_noise:
+        _check_classes(data.train, data.test, data.classes)
+    return data
 
 
 def _split(dataset: Dataset, examples: Examples, seed: int) -> tuple[Examples, Examples]:

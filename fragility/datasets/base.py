@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
-from fragility.method import Method, Room
+from fragility.method import JSON, Method, Room
 
 Task = Literal["classification", "regression"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -37,15 +37,27 @@ class Examples:
         return Examples(self.inputs[positions], self.targets[positions], self.rows[positions])
 
 
+def _none(*shape: int) -> NDArray[np.int64]:
+    return np.empty(shape, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Data:
-    """A dataset as used: training and test examples, and what their columns mean."""
+    """A dataset as used: training and test examples, what their columns mean, what was planted.
+
+    `flipped` (k,) are the positions, ascending, of the training examples whose label was replaced,
+    and `flipped_from` (k,) the classes they had. `copies` (copies, 2) holds the position of each
+    training example that is a copy, and of its original.
+    """
 
     train: Examples
     test: Examples
     task: Task
     features: tuple[str, ...]
     classes: tuple[str, ...]
+    flipped: NDArray[np.int64] = field(default_factory=lambda: _none(0))
+    flipped_from: NDArray[np.int64] = field(default_factory=lambda: _none(0))
+    copies: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
 
 
 @dataclass(frozen=True)
@@ -100,11 +112,18 @@ class Subset(BaseModel):
         return self
 
 
+PLANTED: dict[str, JSON] = {"label_noise": 0.0, "duplicates": 0}
+"""Fields that plant something, and the values at which they do not."""
+
+
 class Dataset(Method):
     """Examples to train and test on.
 
     Without `hold_out` and `test_fraction`, a fifth of the rows is the test set (where the kind has
     no test set of its own), in proportion to the classes. Rows keep the order of their source.
+
+    What is planted, by `label_noise` and `duplicates`, comes last: all other examples are those of
+    the dataset without it. The table `planted` says which they are.
     """
 
     task: Task
@@ -119,6 +138,11 @@ class Dataset(Method):
     """Give every feature mean 0 and variance 1 over the training examples, or over all, as used."""
     standardize_targets: bool = False
     """Do the same with regression targets, over the same examples."""
+    label_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training examples, drawn by the seed, that are given another class; the test set
+    keeps its labels."""
+    duplicates: NonNegativeInt = 0
+    """Training examples, drawn by the seed, that are there twice; the copies stand last."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -136,7 +160,17 @@ class Dataset(Method):
             raise ValueError("classes cannot be standardized; drop `standardize_targets`")
         if self.standardize_targets and self.standardize == "none":
             raise ValueError("say over which examples: `standardize: train` or `standardize: all`")
+        if self.label_noise and self.task == "regression":
+            raise ValueError("`label_noise` replaces classes, and regression has none; drop it")
         return self
+
+    def identity(self) -> dict[str, JSON]:
+        """Return the fields, without those that plant nothing: they came later than the others."""
+        return {
+            name: value
+            for name, value in super().identity().items()
+            if name not in PLANTED or value != PLANTED[name]
+        }
 
     @abstractmethod
     def read(self, seed: int, directory: Path) -> Source:

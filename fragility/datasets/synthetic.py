@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -23,7 +23,6 @@ ONLY_FOR: dict[str, tuple[Task, str]] = {
     "n_redundant": ("classification", "drop it"),
     "clusters_per_class": ("classification", "drop it"),
     "class_separation": ("classification", "drop it"),
-    "label_noise": ("classification", "use `noise`"),
     "noise": ("regression", "use `label_noise`"),
 }
 
@@ -40,6 +39,7 @@ class Synthetic(Dataset):
     and make_regression.
     """
 
+    revision: ClassVar[int] = 2
     kind: Literal["synthetic"] = "synthetic"
     task: Task = "classification"
     """Clusters with class labels, or a linear function of the informative features."""
@@ -59,8 +59,6 @@ class Synthetic(Dataset):
     """Classification: corners of the cube a class is spread over."""
     class_separation: PositiveFloat = 1.0
     """Classification: half the cube's edge, in standard deviations within a cluster."""
-    label_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Classification: share of examples whose class is drawn at random."""
     noise: NonNegativeFloat = 0.0
     """Regression: standard deviation of the normal noise added to the target."""
 
@@ -127,7 +125,7 @@ class Synthetic(Dataset):
             n_classes=self.n_classes,
             n_clusters_per_class=self.clusters_per_class,
             class_sep=self.class_separation,
-            flip_y=self.label_noise,
+            flip_y=0.0,
             random_state=state,
         )
         return Examples(inputs, targets.astype(np.int64), rows)

@@ -57,6 +57,7 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
             distance=float((fit.theta[position] - start[position]).norm()),
             artifact=f"models/{task.task_id}.safetensors",
         )
+        _record_planted(outcome, bench, planned, position)
         train_losses.append(on_train)
         test_losses.append(on_test)
         outcome.models[task.task_id] = {n: p.cpu().numpy() for n, p in parameters.items()}
@@ -71,6 +72,27 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
             )
     outcome.arrays = {"train_loss": np.stack(train_losses), "test_loss": np.stack(test_losses)}
     return outcome
+
+
+def _record_planted(
+    outcome: Outcome, bench: Workbench, planned: PlannedCell, position: int
+) -> None:
+    """Adds a row for every training example that the cell's dataset planted."""
+    data = bench.catalog.data(planned.cell.dataset, planned.cell.seed)
+    copies, originals = data.copies.T
+    for what, points, original in (
+        ("flipped", data.flipped, data.flipped_from),
+        ("copy", copies, originals),
+    ):
+        if len(points):
+            outcome.add(
+                "planted_facts",
+                position,
+                train_point=points,
+                what=what,
+                original=original,
+                source_row=data.train.rows[points],
+            )
 
 
 def _on_training_set(

@@ -12,7 +12,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "arm": (_TEXT, "The cell's label without its repeat; names only what varies in the study."),
     "artifact": (_TEXT, "File of the trained parameters, relative to the store; null if not kept."),
     "batch_id": (_TEXT, "The batch the task is executed in."),
-    "before": (_REAL, "The measurable of the test example before anything was removed."),
+    "before": (
+        _REAL,
+        "The measurable of the test example at the base model, or after the retraining that the"
+        " procedure compares with.",
+    ),
     "bytes": ("BIGINT", "Size of the file in bytes."),
     "cached": (_INT, "Tasks that the store already held when the run started."),
     "ceiling": (_REAL, "Noise ceiling: the best agreement possible with effects this noisy."),
@@ -36,6 +40,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "distance": (_REAL, "Euclidean distance between the parameters and where training started."),
     "diverged": ("BOOLEAN", "Whether training ended at values that are not finite."),
     "effect": (_REAL, "`after` minus `before`; a positive loss effect means the example helped."),
+    "eigenvalue": (
+        _REAL,
+        "An eigenvalue of the matrix; a node of the quadrature where not all were computed.",
+    ),
     "estimator": (_TEXT, "Label of the estimator in the study; null where none is concerned."),
     "factors": (_TEXT, "JSON object of every swept dotted path and its value in the cell."),
     "failed": (_INT, "Tasks that failed."),
@@ -47,6 +55,13 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "initial_train_loss": (_REAL, "Mean loss on the training set in use before the first step."),
     "kind": (_TEXT, "The kind of task: train, estimate, retrain, measure or diagnose."),
+    "loss": (_REAL, "The base model's loss on the example."),
+    "measurable": (_TEXT, "What is measured of the test example: its loss, margin, ..."),
+    "matrix": (
+        _TEXT,
+        "The curvature matrix, for example `hessian of all parameters`; its penalty is included"
+        " unless the words say otherwise.",
+    ),
     "message": (_TEXT, "Why the task failed or was skipped; null otherwise."),
     "metric": (_TEXT, "Label of the metric in the study."),
     "mismatch": (_TEXT, "How the score's target differs from the truth's; null if they match."),
@@ -56,9 +71,15 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "n_train": (_INT, "Number of training examples."),
     "name": (_TEXT, "What is named, for example `gradient_norm`."),
     "ok": (_INT, "Tasks that were computed and succeeded."),
+    "original": (
+        _INT,
+        "Of a copy, the position in the training set of the example that it repeats; of a flipped"
+        " label, the class that it was.",
+    ),
     "overrides": (_TEXT, "JSON list of the `--set` arguments."),
     "parameters": (_INT, "Number of the model's parameters."),
     "peak_memory": ("BIGINT", "Highest resident memory of the run in bytes."),
+    "place": (_INT, "0-based place of the eigenvalue or node in ascending order."),
     "plan_id": (_TEXT, "The plan: all tasks of a study, in order."),
     "point": (_INT, "0-based position of the example in its split as used."),
     "position": (_INT, "0-based position of the task in its record."),
@@ -76,12 +97,18 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "repeat": (_INT, "0-based repeat of the cell, each with a seed of its own."),
     "replicate": (_INT, "0-based replicate: the same removal retrained with another seed."),
     "role": (_TEXT, "What it is there for."),
+    "rule": (_TEXT, "The rule that made the group, or the estimator whose scores did."),
     "run_id": (_TEXT, "The run: one execution of a plan."),
     "score": (
         _REAL,
-        "Predicted change of the test example's measurable when the point is removed.",
+        "Predicted change of the test example's loss when the point or group is removed.",
     ),
     "score_parameters": (_TEXT, "Parameters the score differentiates by."),
+    "score_scale": (
+        _REAL,
+        "What a score is multiplied by to predict this effect: the weight that was taken away (1"
+        " for a removal, 0 for a placebo) times the measurable's derivative in the loss.",
+    ),
     "seconds": (_REAL, "Wall time in seconds; a task's is its share of its batch's."),
     "seed": ("BIGINT", "Seed that every random draw is derived from."),
     "share_undefined": (
@@ -123,6 +150,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "value": (_REAL, "The value; null when there is none."),
     "version": (_INT, "Version of the tables."),
     "versions": (_TEXT, "JSON object of the versions of Python and of the libraries used."),
+    "weight": (
+        _REAL,
+        "How many eigenvalues it stands for: 1 where all were computed; they sum to their number.",
+    ),
+    "what": (_TEXT, "What was planted: flipped (a label of another class) or copy."),
     "weighting": (
         _TEXT,
         "raw: points count alike; population: each stands for the inverse of its `probability`.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fragility.store.glossary import GLOSSARY
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 6
 """Raise it when a table changes: older databases are then derived anew from the log."""
 
 
@@ -60,7 +60,10 @@ AGREEMENT_COLUMNS = "metric weighting value ci_low ci_high chance ceiling n reas
 SUMMARY_COLUMNS = (
     "metric aggregation weighting value ci_low ci_high share_undefined n_test n reason"
 )
-EFFECT_COLUMNS = "replicate removal test_point train_point group_id before after effect"
+SPECTRUM_COLUMNS = "matrix place eigenvalue weight"
+EFFECT_COLUMNS = (
+    "replicate removal test_point train_point group_id measurable before after effect score_scale"
+)
 
 RUNS = table(
     "runs",
@@ -120,7 +123,7 @@ FACTS = {
         table(
             "point_facts",
             "One row per example that a task chose.",
-            "task_id split point role value probability source_row",
+            "task_id split point role value probability loss source_row",
             role=POINT_ROLE,
             value=POINT_VALUE,
         ),
@@ -132,7 +135,7 @@ FACTS = {
         table(
             "group_facts",
             "One row per training point of a removed group.",
-            "task_id group_id train_point",
+            "task_id group_id rule train_point",
             group_id="The removed group.",
         ),
         table(
@@ -154,10 +157,20 @@ FACTS = {
             test_point=WHOLE_MODEL,
         ),
         table(
+            "spectrum_facts",
+            "One row per eigenvalue of a curvature matrix, or per node of its quadrature.",
+            f"task_id {SPECTRUM_COLUMNS}",
+        ),
+        table(
             "trajectory_facts",
             "One row per recorded step and test point of a retraining.",
             "task_id test_point step value train_loss",
             value="The measurable of the test example at this step.",
+        ),
+        table(
+            "planted_facts",
+            "One row per training example that the dataset of a base model planted.",
+            "task_id train_point what original source_row",
         ),
     )
 }

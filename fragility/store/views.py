@@ -10,6 +10,7 @@ from fragility.store.schema import (
     POINT_ROLE,
     POINT_VALUE,
     POOLED,
+    SPECTRUM_COLUMNS,
     SUMMARY_COLUMNS,
     TRAINING_COLUMNS,
     TRAINING_ROLE,
@@ -124,12 +125,12 @@ POINTS = View(
     table(
         "points",
         "One row per test or training example that a procedure chose.",
-        "cell_id procedure split point role value probability source_row",
+        "cell_id procedure split point role value probability loss source_row",
         role=POINT_ROLE,
         value=POINT_VALUE,
     ),
     f"""SELECT DISTINCT t.cell_id, t.procedure,
-        {_listed("split point role value probability source_row", "f")}
+        {_listed("split point role value probability loss source_row", "f")}
     FROM {_labels("procedure")} t JOIN point_facts f USING (task_id)""",
 )
 SCORES = View(
@@ -156,10 +157,10 @@ GROUPS = View(
     table(
         "groups",
         "One row per training point of a group that a procedure removed.",
-        "cell_id procedure group_id train_point",
+        "cell_id procedure group_id rule train_point",
         group_id="The removed group.",
     ),
-    f"""SELECT DISTINCT t.cell_id, t.procedure, f.group_id, f.train_point
+    f"""SELECT DISTINCT t.cell_id, t.procedure, f.group_id, f.rule, f.train_point
     FROM {_labels("procedure")} t JOIN group_facts f USING (task_id)""",
 )
 AGREEMENTS = View(
@@ -192,6 +193,16 @@ DIAGNOSTICS = View(
     """SELECT DISTINCT t.cell_id, f.task_id, f.name, f.test_point, f.value, f.detail
     FROM current_tasks t JOIN diagnostic_facts f USING (task_id)""",
 )
+SPECTRA = View(
+    table(
+        "spectra",
+        "One row per eigenvalue of a curvature at a base model, or per node of its quadrature.",
+        f"cell_id task_id estimator {SPECTRUM_COLUMNS}",
+        estimator="Label of the estimator that inverted it; null for a diagnostic of the model.",
+    ),
+    f"""SELECT t.cell_id, f.task_id, t.estimator, {_listed(SPECTRUM_COLUMNS, "f")}
+    FROM {_labels("estimator")} t JOIN spectrum_facts f USING (task_id)""",
+)
 TRAJECTORIES = View(
     table(
         "trajectories",
@@ -205,6 +216,15 @@ TRAJECTORIES = View(
     JOIN trajectory_facts f USING (task_id)
     LEFT JOIN training_facts m USING (task_id)""",
 )
+PLANTED = View(
+    table(
+        "planted",
+        "One row per training example that the dataset planted: another label, or a copy.",
+        "cell_id train_point what original source_row",
+    ),
+    """SELECT DISTINCT t.cell_id, f.train_point, f.what, f.original, f.source_row
+    FROM current_tasks t JOIN planted_facts f USING (task_id)""",
+)
 
 VIEWS = (
     CURRENT_PLANS,
@@ -214,12 +234,14 @@ VIEWS = (
     TASKS,
     TRAININGS,
     POINTS,
+    PLANTED,
     SCORES,
     EFFECTS,
     GROUPS,
     AGREEMENTS,
     SUMMARIES,
     DIAGNOSTICS,
+    SPECTRA,
     TRAJECTORIES,
 )
 """In the order of creation: each reads only tables and the views before it."""
