@@ -30,6 +30,7 @@ from fragility.report.sections import (
     scatter,
     specification,
     trajectories,
+    truth,
     verdict,
 )
 from fragility.report.source import Source
@@ -46,6 +47,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     scatter.section,
     rank.section,
     factors.section,
+    truth.section,
     trajectories.section,
     convergence.section,
     failures.section,

@@ -45,8 +45,8 @@ def intraclass_agreement(
 
     A shift that a replicate gives to all points alike counts as noise: right for effects whose size
     matters, and too pessimistic for a correlation over points, which is blind to it. Negative
-    estimates and bounds are 0. The interval is exact for normal effects without `weights` (points,),
-    by which points count as repeated so often without adding degrees of freedom.
+    estimates and bounds are 0. The interval is exact for normal effects without `weights`
+    (points,), by which points count as repeated so often without adding degrees of freedom.
 
     Source: P. E. Shrout, J. L. Fleiss, Psychol. Bull. 86 (1979) 420-428, cases 1.
     """

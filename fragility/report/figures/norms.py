@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from fragility.report import svg
-from fragility.report.figures.scale import short
+from fragility.report.figures.scale import power
 from fragility.report.palette import GRID, INK, PAPER, SOFT
-from fragility.report.text import THIN, number
+from fragility.report.text import number
 
 WIDTH, ROW = 340, 36
 
@@ -49,7 +49,7 @@ def norms(rows: Sequence[Norms], *, name: str, title: str) -> str:
             _draw(axes, y, row)
         decades = math.log10(high / low) if low > 0 else 1
         axes.xaxis.set_major_locator(LogLocator(numticks=5 if decades > 4 else 8))
-        axes.xaxis.set_major_formatter(lambda x, _: _power(x))
+        axes.xaxis.set_major_formatter(lambda x, _: power(x))
         axes.minorticks_off()
         axes.yaxis.set_visible(False)
         axes.spines["left"].set_visible(False)
@@ -78,8 +78,3 @@ def _draw(axes: Axes, y: int, row: Norms) -> None:
     if ok(row.base):
         axes.scatter([row.base or 0], [y], s=52, marker="D", facecolors="none", edgecolors=INK,
                      linewidths=1.2, zorder=4)  # fmt: skip
-
-
-def _power(x: float) -> str:
-    exponent = round(math.log10(x))
-    return short(x) if -4 < exponent < 5 else number(x).removeprefix(f"1.00{THIN}×{THIN}")

@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from fragility.report.text import number, superscript
+from fragility.report.text import THIN, number, superscript
 
 
 def exponent(values: Iterable[ArrayLike]) -> int:
@@ -39,6 +39,13 @@ def ticks(axis: Axis, power: int = 0, most: int = 5) -> None:
     """Puts a few ticks on an axis, labelled in units of ten to `power`."""
     axis.set_major_locator(MaxNLocator(most, min_n_ticks=3, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(lambda x, _: short(x / 10.0**power))
+
+
+def power(value: float) -> str:
+    """Returns the label of a tick on a logarithmic axis, `10⁻⁶` where digits would be many."""
+    exponent = round(math.log10(value))
+    small = -4 < exponent < 5
+    return short(value) if small else number(value).removeprefix(f"1.00{THIN}×{THIN}")
 
 
 def short(value: float) -> str:
