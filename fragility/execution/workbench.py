@@ -16,9 +16,9 @@ from fragility.errors import MethodFailure
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
 from fragility.numerics.evaluate import evaluate, features_of
-from fragility.numerics.history import History
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Network
+from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
 from fragility.plan.compile import initialization_seed
@@ -112,14 +112,12 @@ class Workbench:
             test_inputs=tensors.test_inputs,
             test_targets=tensors.test_targets,
         )
-        return replace(model, history=self._history(model, train_id or planned.train_id))
-
-    def _history(self, model: TrainedModel, train_id: str) -> History | None:
-        task = self.plan.tasks[train_id]
-        planned = self.cell(task)
-        seed = initialization_seed(planned.cell.seed, planned.cell.repeat)
-        start = partial(self.initial, planned, seed)
-        return history(planned.cell.training, model, start, task.order_seed or 0)
+        task = self.plan.tasks[train_id or planned.train_id]
+        of = self.cell(task).cell
+        seed = initialization_seed(of.seed, of.repeat)
+        start = partial(self.initial, self.cell(task), seed)
+        followed = history(of.training, model, start, task.order_seed or 0)
+        return replace(model, history=followed, initial=start)
 
     def memory(self, planned: PlannedCell) -> dict[str, Tensor]:
         """Returns what the optimizer and schedule of the cell's base training remember."""
@@ -188,6 +186,7 @@ class Workbench:
             inputs=examples.inputs,
             targets=examples.targets,
             wrong=partial(self._wrong, planned, split),
+            gradient_norms=partial(self._gradient_norms, planned, split),
         )
 
     def _wrong(self, planned: PlannedCell, split: Literal["train", "test"]) -> NDArray[np.bool_]:
@@ -201,6 +200,17 @@ class Workbench:
         parameters = self.parameters(planned)
         outputs = features_of(self.network(planned), parameters, inputs)
         return np.asarray((outputs.argmax(dim=-1) != targets).cpu().numpy())
+
+    def _gradient_norms(
+        self, planned: PlannedCell, split: Literal["train", "test"]
+    ) -> NDArray[np.float64]:
+        """Returns the length (n,) of the gradient of each example's loss at the base model."""
+        model = self.trained(planned)
+        if split == "test":
+            model = replace(model, inputs=model.test_inputs, targets=model.test_targets)
+        layout = model.network.layout
+        squares = square_products(model, layout, torch.ones_like(model.vector(layout)[None]))
+        return np.asarray(squares[0].sqrt().double().cpu().numpy())
 
     def test_losses(self, planned: PlannedCell, dtype: torch.dtype) -> NDArray[np.float64]:
         """Returns the base model's loss on every test example, in a precision of choice."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +24,7 @@ class TrainedModel:
 
     `decay` holds the strength s of each parameter. Inputs are (n, ...), targets as the loss takes
     them; training and test examples are complete. `history` is the training of all parameters that
-    led here, where it can be followed.
+    led here, where it can be followed; `initial` gives the parameters before it, where known.
     """
 
     network: Network
@@ -36,6 +36,7 @@ class TrainedModel:
     test_inputs: Tensor
     test_targets: Tensor
     history: History | None = None
+    initial: Callable[[], Parameters] | None = None
 
     @property
     def n(self) -> int:

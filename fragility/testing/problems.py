@@ -70,7 +70,7 @@ class Problem:
         ).to(training.torch_dtype)
         history = Replay(training, untrained, lambda: start, order=0)
         parameters = network.layout.unflatten(history.end)
-        return replace(untrained, parameters=parameters, history=history)
+        return replace(untrained, parameters=parameters, history=history, initial=lambda: start)
 
     def changed(self, name: str, change: Callable[[Tensor], Tensor]) -> Problem:
         """Returns the problem with a change of the rows of inputs and targets."""
