@@ -1,5 +1,6 @@
 """Protocols: how published work made one number of scores and effects, as views of stored ones."""
 
+from fragility.protocols._repeats import of_repeats
 from fragility.protocols._rules import DIMENSIONS, Number, Rule, Specification
 from fragility.protocols._specification import (
     AGGREGATIONS,
@@ -29,5 +30,6 @@ __all__ = [
     "Specification",
     "Stored",
     "curve",
+    "of_repeats",
     "words",
 ]

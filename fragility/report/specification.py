@@ -50,24 +50,42 @@ class Specifications:
 
 def build(context: Context) -> Specifications:
     """Returns the curves of at most `ARMS` arms and estimators, evenly spaced."""
-    known = sorted({(c.arm, c.estimator) for c in context.combinations}, key=_order)
-    subjects: list[Subject] = spread(known, ARMS)
-    counts = context.source.ask(ask.PAIRS)
-    if not subjects or not counts:
+    known = subjects(context)
+    chosen: list[Subject] = spread(known, ARMS)
+    query, thin = pairs_of(context, chosen)
+    if query is None:
         return Specifications((), len(known), 1, None)
-    arms = [arm for arm, _ in subjects]
-    pairs = sum(row["pairs"] * arms.count(row["arm"]) for row in counts)
-    thin = max(1, -(-pairs // PAIRS))
-    query = ask.specification(subjects, thin)
     columns = context.source.columns(query)
-    stored = _stored(columns)
+    stored = by_cell(columns)
     declared = protocols(context.source.run)
     found = []
-    for arm, estimator in subjects:
-        held = stored.get((arm, estimator), {})
+    for arm, estimator in chosen:
+        held = {
+            procedure: list(cells.values())
+            for procedure, cells in stored.get((arm, estimator), {}).items()
+        }
         rescored = {protocol.kind: protocol.rescored(held) for protocol in declared}
         found.append(Specified(arm, estimator, curve(held), rescored))
-    return Specifications(found, len(known), thin, _table(query, columns))
+    return Specifications(found, len(known), thin, table(query, columns))
+
+
+def subjects(context: Context) -> list[Subject]:
+    """Returns every arm and estimator that is compared with a truth, in natural order."""
+    return sorted({(c.arm, c.estimator) for c in context.combinations}, key=_order)
+
+
+def pairs_of(context: Context, chosen: Sequence[Subject]) -> tuple[Query | None, int]:
+    """Returns the query for the pairs of some arms, at one in so many test points; None: no pair.
+
+    So many that at most `PAIRS` are read.
+    """
+    counts = context.source.ask(ask.PAIRS)
+    if not chosen or not counts:
+        return None, 1
+    arms = [arm for arm, _ in chosen]
+    pairs = sum(row["pairs"] * arms.count(row["arm"]) for row in counts)
+    thin = max(1, -(-pairs // PAIRS))
+    return ask.specification(chosen, thin), thin
 
 
 def protocols(run: Mapping[str, Any]) -> list[Protocol]:
@@ -98,13 +116,14 @@ def _order(subject: Subject) -> tuple[Any, Any]:
     return natural(subject[0]), natural(subject[1])
 
 
-def _stored(columns: Columns) -> Mapping[Subject, Mapping[str, list[Stored]]]:
-    """Returns by arm and estimator, and by procedure, the repeats in order."""
-    found: dict[Subject, dict[str, list[Stored]]] = {}
+def by_cell(columns: Columns) -> Mapping[Subject, Mapping[str, Mapping[str, Stored]]]:
+    """Returns by arm and estimator, by procedure, and by cell in order, what each repeat holds."""
+    found: dict[Subject, dict[str, dict[str, Stored]]] = {}
     for (arm, estimator, procedure), rows in _runs(columns):
         one = _repeat(rows)
         if one is not None:
-            found.setdefault((arm, estimator), {}).setdefault(procedure, []).append(one)
+            cell = str(rows["cell_id"][0])
+            found.setdefault((arm, estimator), {}).setdefault(procedure, {})[cell] = one
     return found
 
 
@@ -154,7 +173,8 @@ def _repeat(rows: Columns) -> Stored | None:
     )
 
 
-def _table(query: Query, columns: Columns) -> DataTable:
+def table(query: Query, columns: Columns) -> DataTable:
+    """Returns the folded table of a query's columns."""
     names = tuple(columns)
     total = len(columns[names[0]])
     rows = tuple(
