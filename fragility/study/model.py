@@ -117,6 +117,9 @@ class Study(BaseModel):
         Annotated[Protocol, PROTOCOLS, BeforeValidator(_written_out), _Named(PROTOCOLS)], ...
     ] = ()
     """Published protocols under which stored truths are scored again, by name or with settings."""
+    equivalence_margin: Annotated[float, Field(gt=0, lt=2)] = 0.1
+    """Correlations that differ by less count as equivalent; declared before anything is run. The
+    report says of a factor that it makes no difference only within this margin."""
     diagnostics: tuple[
         Annotated[Diagnostic, DIAGNOSTICS, BeforeValidator(_written_out), _Named(DIAGNOSTICS)], ...
     ] = Field(default_factory=_all_of(DIAGNOSTICS))
