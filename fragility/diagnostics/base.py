@@ -1,20 +1,50 @@
-"""What a diagnostic is: one number about a trained model."""
+"""What a diagnostic is: facts about a trained model, most often one number."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fragility.method import Method, Room
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.trained import TrainedModel
 
 
+@dataclass(frozen=True)
+class Fact:
+    """A named number; `detail` says what it refers to, or why there is none."""
+
+    name: str
+    value: float | None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Eigenvalues:
+    """Eigenvalues (k,) ascending of a named matrix, and how many each stands for (k,)."""
+
+    matrix: str
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Several facts, and the spectrum that they are about where it is to be kept."""
+
+    facts: tuple[Fact, ...]
+    spectrum: Eigenvalues | None = None
+
+
 class Diagnostic(Method):
     """A fact about a trained model."""
 
     @abstractmethod
-    def measure(self, model: TrainedModel, spectrum: Spectrum) -> float:
-        """Returns the number.
+    def measure(self, model: TrainedModel, spectrum: Spectrum) -> float | Findings:
+        """Returns the number, named by the diagnostic's kind, or several with names of their own.
 
         Args:
             model: the trained model, in float64.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from fragility.diagnostics.base import Diagnostic
+import torch
+
+from fragility.diagnostics.base import Diagnostic, Fact, Findings
+from fragility.numerics.gradients import example_blocks, per_example_gradients
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.trained import TrainedModel
 
@@ -12,15 +15,28 @@ from fragility.numerics.trained import TrainedModel
 class GradientNorm(Diagnostic):
     """The Euclidean norm of the gradient of the objective, penalty included, in float64.
 
-    Influence functions take it to be zero. Compare it with the size of one example's share of the
-    gradient: when they are alike, retraining mostly goes on training.
+    Influence functions take it to be zero. `example_gradient_norm` is to compare it with: the
+    median norm of one example's share, its gradient over n, which is what a removal takes away.
+    When they are alike, retraining mostly goes on training.
 
     Valid when: always.
-    Cost: one gradient of all examples.
+    Cost: two gradients of all examples.
     """
 
+    revision: ClassVar[int] = 2
     kind: Literal["gradient_norm"] = "gradient_norm"
 
-    def measure(self, model: TrainedModel, spectrum: Spectrum) -> float:
-        """Returns the norm."""
-        return float(model.mean_gradient(model.network.layout).norm())
+    def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:
+        """Returns the norm, and the median norm of one example's share."""
+        layout = model.network.layout
+        norms = [
+            per_example_gradients(model, layout, inputs, targets).norm(dim=1)
+            for inputs, targets in example_blocks(model, layout, 0)
+        ]
+        share = float(torch.cat(norms).quantile(0.5)) / model.n
+        return Findings(
+            (
+                Fact(self.kind, float(model.mean_gradient(layout).norm())),
+                Fact("example_gradient_norm", share, "median over training examples"),
+            )
+        )

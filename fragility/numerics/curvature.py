@@ -27,7 +27,7 @@ from fragility.numerics.gradients import (
     pass_rows,
     per_example_gradients,
 )
-from fragility.numerics.network import Layout, activations
+from fragility.numerics.network import Layout, ParameterSet, activations, parameter_words
 from fragility.numerics.squares import block_square_products
 from fragility.numerics.trained import TrainedModel
 
@@ -35,6 +35,15 @@ Curvature = Literal["hessian", "gauss_newton", "empirical_fisher"]
 
 TILE_BYTES = 4 * 2**20
 """Tangents of one layer in one block of a product: about what a core's caches hold."""
+
+
+def matrix_words(
+    curvature: Curvature, parameters: ParameterSet, includes_regularization: bool
+) -> str:
+    """Returns what a curvature matrix is called, such as `hessian of last_layer`."""
+    which = "all parameters" if parameters == "all" else parameter_words(parameters)
+    without = "" if includes_regularization else " without penalty"
+    return f"{curvature} of {which}{without}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fragility.diagnostics import DIAGNOSTICS
+from fragility.diagnostics import DIAGNOSTICS, Findings
 from fragility.models.linear import Linear
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.trained import TrainedModel
@@ -28,9 +28,16 @@ def model() -> TrainedModel:
     return with_parameters(fitted, torch.linspace(-1, 1, 6, dtype=torch.float64))
 
 
-def measure(model: TrainedModel, kind: str, **fields: Any) -> float:
+def measure(model: TrainedModel, kind: str, **fields: Any) -> float | None:
+    return numbers(model, kind, **fields)[kind]
+
+
+def numbers(model: TrainedModel, kind: str, **fields: Any) -> dict[str, float | None]:
     diagnostic = DIAGNOSTICS.methods[kind].model_validate({"kind": kind, **fields})
-    return diagnostic.measure(model, Spectrum(model))
+    found = diagnostic.measure(model, Spectrum(model))
+    if isinstance(found, Findings):
+        return {fact.name: fact.value for fact in found.facts}
+    return {kind: found}
 
 
 def closed_form(model: TrainedModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,16 +51,28 @@ def closed_form(model: TrainedModel) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def test_the_room_has_what_reports_explain_agreement_with() -> None:
     assert list(DIAGNOSTICS.methods) == [
+        "condition_number",
+        "effective_dimension",
         "gradient_norm",
         "hessian_bottom_eigenvalue",
         "hessian_negative_eigenvalues",
+        "hessian_spectrum",
         "hessian_top_eigenvalue",
+        "newton_decrement",
     ]
 
 
 def test_the_gradient_norm_is_that_of_the_objective(model: TrainedModel) -> None:
     gradient, _, _ = closed_form(model)
     assert measure(model, "gradient_norm") == pytest.approx(np.linalg.norm(gradient))
+
+
+def test_one_examples_share_is_a_median_over_examples(model: TrainedModel) -> None:
+    X = np.hstack([model.inputs.numpy(), np.ones((model.n, 1))])
+    residual = X @ model.vector(model.network.layout).numpy() - model.targets.numpy()[:, 0]
+    norms = np.linalg.norm(2 * residual[:, None] * X, axis=1) / model.n
+    found = numbers(model, "gradient_norm")["example_gradient_norm"]
+    assert found == pytest.approx(np.median(norms), rel=1e-12)
 
 
 @pytest.mark.parametrize("penalized", [True, False])
@@ -67,10 +86,30 @@ def test_the_ends_of_the_spectrum(model: TrainedModel, penalized: bool) -> None:
 
 
 def test_a_study_records_them_for_each_base_model(tmp_path: Any) -> None:
-    study = changed(TINY, {"diagnostics": list(DIAGNOSTICS.methods), "repeats": 2})
+    effective = {"kind": "effective_dimension", "damping": 0.01}
+    kinds = [kind for kind in DIAGNOSTICS.methods if kind != "effective_dimension"]
+    study = changed(TINY, {"diagnostics": [*kinds, effective], "repeats": 2})
     run(study, tmp_path, select=("kind:train", "kind:diagnose"))
-    found = rows(tmp_path, "SELECT name, count(*), count(value) FROM diagnostics GROUP BY 1")
-    assert sorted(found) == [(kind, 2, 2) for kind in DIAGNOSTICS.methods]
+    found = rows(tmp_path, "SELECT name, count(*) FROM diagnostics GROUP BY 1")
+    assert set(kinds) | {"effective_dimension [damping 0.01]"} <= {name for name, _ in found}
+    assert {count for _, count in found} == {2}
+    ((missing,),) = rows(
+        tmp_path, "SELECT count(*) FROM diagnostics WHERE value IS NULL AND detail IS NULL"
+    )
+    assert missing == 0
+    ends = "max(d.value) FILTER (d.name = 'hessian_{0}_eigenvalue'), {1}(s.eigenvalue)"
+    spectra = rows(
+        tmp_path,
+        f"SELECT {ends.format('top', 'max')}, {ends.format('bottom', 'min')},"
+        " count(DISTINCT s.place), c.parameters, sum(s.weight) / count(DISTINCT d.name), s.matrix"
+        " FROM spectra s JOIN diagnostics d USING (cell_id) JOIN cells c USING (cell_id)"
+        " GROUP BY s.cell_id, c.parameters, s.matrix",
+    )
+    assert len(spectra) == 2
+    for top, highest, bottom, lowest, places, size, weights, matrix in spectra:
+        assert (top, bottom) == pytest.approx((highest, lowest))
+        assert places == size == pytest.approx(weights)
+        assert matrix == "hessian of all parameters"
     norms = rows(
         tmp_path,
         "SELECT d.value, t.grad_norm FROM diagnostics d JOIN trainings t USING (cell_id)"
