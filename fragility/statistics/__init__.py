@@ -12,7 +12,12 @@ from fragility.statistics.attenuation import (
 )
 from fragility.statistics.ceiling import ceiling
 from fragility.statistics.decomposition import Decomposition, Share, decompose, sentence
-from fragility.statistics.equivalence import Equivalence, equivalence_of_means, equivalence_of_slope
+from fragility.statistics.equivalence import (
+    Equivalence,
+    equivalence_of_estimate,
+    equivalence_of_means,
+    equivalence_of_slope,
+)
 from fragility.statistics.estimate import CONFIDENCE, Estimate
 from fragility.statistics.fisher_z import fisher_mean
 from fragility.statistics.group_comparisons import GroupComparison, HypothesisTest, compare_groups
@@ -24,6 +29,7 @@ from fragility.statistics.intraclass import (
     intraclass_consistency,
     variance_components,
 )
+from fragility.statistics.level_comparison import Difference, LevelComparison, compare_levels
 from fragility.statistics.mixed_model import FactorTest, FixedEffect, MixedModel, mixed_model
 from fragility.statistics.multiplicity import benjamini_hochberg, holm
 from fragility.statistics.nested_bootstrap import Bootstrap, nested_bootstrap
@@ -64,6 +70,7 @@ __all__ = [
     "Components",
     "CorrectedTest",
     "Decomposition",
+    "Difference",
     "Disattenuated",
     "Equivalence",
     "Estimate",
@@ -72,6 +79,7 @@ __all__ = [
     "GroupComparison",
     "HypothesisTest",
     "Intraclass",
+    "LevelComparison",
     "MixedModel",
     "NullBand",
     "Panel",
@@ -85,9 +93,11 @@ __all__ = [
     "benjamini_hochberg",
     "ceiling",
     "compare_groups",
+    "compare_levels",
     "compare_samples",
     "decompose",
     "disattenuated",
+    "equivalence_of_estimate",
     "equivalence_of_means",
     "equivalence_of_slope",
     "fisher_mean",

@@ -61,7 +61,7 @@ def equivalence_of_means(
     if error == 0:
         return _unknown(margin, "the values do not differ within the samples")
     freedom = error**2 / float(np.sum(errors**2 / [a.size - 1, b.size - 1]))
-    return _judged(float(a.mean() - b.mean()), error**0.5, freedom, margin, level)
+    return equivalence_of_estimate(float(a.mean() - b.mean()), error**0.5, freedom, margin, level)
 
 
 def equivalence_of_slope(
@@ -88,12 +88,16 @@ def equivalence_of_slope(
     error = (float(residuals @ residuals) / (a.size - 2) / spread) ** 0.5
     if error == 0:
         return _unknown(margin, "the points lie on a line: there is no error to judge by")
-    return _judged(slope, error, a.size - 2, margin, level)
+    return equivalence_of_estimate(slope, error, a.size - 2, margin, level)
 
 
-def _judged(
-    difference: float, error: float, freedom: float, margin: float, level: float
+def equivalence_of_estimate(
+    difference: float, error: float, freedom: float, margin: float, level: float = LEVEL
 ) -> Equivalence:
+    """Returns the same of any difference with a standard error, above 0, and Student's freedom.
+
+    Source: D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987) 657-680.
+    """
     half = float(stdtrit(freedom, 1 - level)) * error
     low, high = difference - half, difference + half
     inside = -margin < low and high < margin

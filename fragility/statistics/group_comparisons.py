@@ -34,8 +34,9 @@ class GroupComparison:
 
     `eta_squared` is the share of the sample's variance between groups, `omega_squared` the estimate
     for the population, 0 at least. `equal_variances` is the Brown-Forsythe test, `normal_residuals`
-    Shapiro and Wilk's, `ranks` Kruskal and Wallis's. `assumptions_hold` is None when one of the two
-    tests of assumptions cannot be made.
+    Shapiro and Wilk's, `welch` the analysis of variance that does without equal variances, `ranks`
+    Kruskal and Wallis's. `assumptions_hold` is None when one of the two tests of assumptions cannot
+    be made.
     """
 
     f: HypothesisTest
@@ -45,6 +46,7 @@ class GroupComparison:
     omega_squared: float | None
     equal_variances: HypothesisTest
     normal_residuals: HypothesisTest
+    welch: HypothesisTest
     ranks: HypothesisTest
     assumptions_hold: bool | None
 
@@ -52,19 +54,20 @@ class GroupComparison:
 def compare_groups(groups: Sequence[Sequence[float] | Array]) -> GroupComparison:
     """Returns the one-way ANOVA of `groups`, empty ones left out.
 
-    F assumes independent, normal values of equal variance. When the tests say otherwise, Kruskal
-    and Wallis's p, which assumes only that groups differ in nothing but position, is the one to
-    read; a p above the level is no evidence that groups are equal (see `equivalence`).
+    F assumes independent, normal values of equal variance. Where variances differ, Welch's p is the
+    one to read; where values are not normal, Kruskal and Wallis's, which assumes only that groups
+    differ in nothing but position. A p above the level is no evidence that groups are equal (see
+    `equivalence`).
 
-    Source: R. A. Fisher (1925); M. B. Brown, A. B. Forsythe, J. Am. Stat. Assoc. 69 (1974) 364-367;
-    S. S. Shapiro, M. B. Wilk, Biometrika 52 (1965) 591-611; W. H. Kruskal, W. A. Wallis, J. Am.
-    Stat. Assoc. 47 (1952) 583-621.
+    Source: R. A. Fisher (1925); B. L. Welch, Biometrika 38 (1951) 330-336; M. B. Brown, A. B.
+    Forsythe, J. Am. Stat. Assoc. 69 (1974) 364-367; S. S. Shapiro, M. B. Wilk, Biometrika 52 (1965)
+    591-611; W. H. Kruskal, W. A. Wallis, J. Am. Stat. Assoc. 47 (1952) 583-621.
     """
     used = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     reason = _undefined(used)
     if reason is not None:
         none = HypothesisTest(None, None, reason)
-        return GroupComparison(none, None, None, None, None, none, none, none, None)
+        return GroupComparison(none, None, None, None, None, none, none, none, none, None)
     f = _f_test(used)
     variances = _f_test([np.abs(group - np.median(group)) for group in used])
     residuals = _shapiro(np.concatenate([group - group.mean() for group in used]))
@@ -73,7 +76,8 @@ def compare_groups(groups: Sequence[Sequence[float] | Array]) -> GroupComparison
     if variances.p is not None and residuals.p is not None:
         held = variances.p >= LEVEL and residuals.p >= LEVEL
     k, n = len(used), sum(group.size for group in used)
-    return GroupComparison(f, k - 1, n - k, eta, omega, variances, residuals, _kruskal(used), held)
+    beside = (variances, residuals, _welch(used), _kruskal(used))
+    return GroupComparison(f, k - 1, n - k, eta, omega, *beside, held)
 
 
 def _undefined(groups: Sequence[Array]) -> str | None:
@@ -98,6 +102,22 @@ def _f_test(groups: Sequence[Array]) -> HypothesisTest:
         return HypothesisTest(None, None, "the values do not differ within any group")
     f = between / (k - 1) / (within / (n - k))
     return HypothesisTest(f, float(fdtrc(k - 1, n - k, f)))
+
+
+def _welch(groups: Sequence[Array]) -> HypothesisTest:
+    """Returns the test of means in which each group weighs by the inverse variance of its mean."""
+    if min(group.size for group in groups) < 2:
+        return HypothesisTest(None, None, "a group has one value: its variance is not known")
+    variances = np.array([group.var(ddof=1) / group.size for group in groups])
+    if not variances.all():
+        return HypothesisTest(None, None, "the values of a group do not differ")
+    means, k = np.array([group.mean() for group in groups]), len(groups)
+    weights = 1 / variances / np.sum(1 / variances)
+    freedom = np.array([group.size - 1 for group in groups])
+    uneven = float(np.sum((1 - weights) ** 2 / freedom))
+    between = float(np.sum((means - weights @ means) ** 2 / variances)) / (k - 1)
+    f = between / (1 + 2 * (k - 2) / (k**2 - 1) * uneven)
+    return HypothesisTest(f, float(fdtrc(k - 1, (k**2 - 1) / (3 * uneven), f)))
 
 
 def _effect_sizes(groups: Sequence[Array]) -> tuple[float, float]:

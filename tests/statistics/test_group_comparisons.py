@@ -25,6 +25,7 @@ def test_every_test_is_scipys(decimals: int) -> None:
         (found.f, stats.f_oneway(*given)),
         (found.equal_variances, stats.levene(*given, center="median")),
         (found.ranks, stats.kruskal(*given)),
+        (found.welch, stats.f_oneway(*given, equal_var=False)),
         (found.normal_residuals, stats.shapiro(np.concatenate([g - g.mean() for g in given]))),
     ):
         assert (ours.statistic, ours.p) == pytest.approx((theirs.statistic, theirs.pvalue))
@@ -63,6 +64,26 @@ def test_the_level_is_exact_for_normal_values() -> None:
     assert within(np.mean(small), 0.05, 1000)
 
 
+def test_welchs_f_of_two_groups_is_the_square_of_his_t() -> None:
+    a, b = groups()[1:3]
+    t = stats.ttest_ind(a, b, equal_var=False)
+    found = compare_groups([a, b]).welch
+    assert (found.statistic, found.p) == pytest.approx((t.statistic**2, t.pvalue))
+
+
+def test_welch_keeps_its_level_where_variances_differ() -> None:
+    """The small group has the large variance, where F rejects far too often."""
+    rng = np.random.default_rng(3)
+    found = [
+        compare_groups(
+            [rng.standard_normal(30), rng.standard_normal(30), 4 * rng.standard_normal(8)]
+        )
+        for _ in range(1000)
+    ]
+    assert within(np.mean([one.welch.p < 0.05 for one in found]), 0.05, 1000)
+    assert np.mean([one.f.p < 0.05 for one in found]) > 0.15
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -87,6 +108,8 @@ def test_parts_that_cannot_be_had_say_so() -> None:
     two = compare_groups([[1.0, 2.0], [3.0, 4.0]])
     assert two.f.reason is None
     assert two.equal_variances.reason == "the values do not differ within any group"
+    assert compare_groups([[1.0], [3.0, 4.0]]).welch.reason.startswith("a group has one value")
+    assert compare_groups([[1.0, 1.0], [3.0, 4.0]]).welch.reason.endswith("do not differ")
     many = compare_groups([np.arange(3000.0), np.arange(3000.0)])
     assert many.normal_residuals.reason == "more than 5000 residuals"
     assert many.assumptions_hold is None
