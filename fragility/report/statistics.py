@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc, stdtrit
+from scipy.special import bdtr, fdtrc, stdtrit
+
+from fragility.statistics.null_band import null_half_width
 
 Values = NDArray[np.float64]
 BOUNDS = {
@@ -71,26 +73,20 @@ def within_bounds(metric: str, low: float, high: float) -> tuple[float, float]:
 def null_band(metric: str, n: int) -> tuple[float, float] | None:
     """Returns the 95 % range of a metric when n scores and effects are unrelated.
 
-    Pearson and Spearman: t distribution with n-2 degrees of freedom (exact for normal scores,
-    close for ranks). Kendall: normal with variance 2(2n+5)/(9n(n-1)). Sign agreement: binomial
-    around one half, normal approximation. Absolute correlations: from 0 to the same upper end.
-    None for metrics without such a law, or n < 4.
+    Correlations: the laws of `null_half_width`; absolute ones from 0 to the same upper end. Sign
+    agreement: exact binomial around one half. None for metrics without such a law, or n < 4.
     """
     if n < 4:
         return None
-    if metric.startswith("|"):
-        band = null_band(metric.strip("|"), n)
-        return None if band is None else (0.0, band[1])
-    if metric in ("pearson", "spearman"):
-        t = float(stdtrit(n - 2, 0.975))
-        edge = t / math.sqrt(t * t + n - 2)
-        return -edge, edge
-    if metric == "kendall":
-        edge = 1.959964 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-        return -edge, edge
+    kind = metric.strip("|")
+    if kind == "pearson" or kind == "spearman" or kind == "kendall":
+        edge = null_half_width(n, kind=kind)
+        if edge is None:
+            return None
+        return (0.0 if metric != kind else -edge), edge
     if metric == "sign_agreement":
-        edge = 1.959964 * 0.5 / math.sqrt(n)
-        return 0.5 - edge, 0.5 + edge
+        most = int(np.argmax(bdtr(np.arange(n + 1), n, 0.5) >= 0.975)) / n
+        return 1 - most, most
     return None
 
 

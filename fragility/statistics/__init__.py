@@ -38,6 +38,7 @@ from fragility.statistics.null_band import (
     null_half_width,
     null_mean_absolute,
     permutation_band,
+    permuted_correlations,
 )
 from fragility.statistics.panel import Panel, mean_correlation, mean_metric, mean_reliability
 from fragility.statistics.reliability import (
@@ -114,6 +115,7 @@ __all__ = [
     "null_mean_absolute",
     "percentile_interval",
     "permutation_band",
+    "permuted_correlations",
     "reliability",
     "replicates_needed",
     "sentence",

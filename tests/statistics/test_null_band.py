@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from fragility.statistics import null_half_width, null_mean_absolute, permutation_band
+from fragility.statistics import (
+    null_half_width,
+    null_mean_absolute,
+    permutation_band,
+    permuted_correlations,
+)
 from tests.statistics.walk import within
 
 SCIPY = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}
@@ -118,3 +123,52 @@ def test_where_there_is_none(scores, effects, draws, reason) -> None:
     assert (found.value, found.low, found.high, found.p) == (None, None, None, None)
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(found.reason)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "kendall"])
+@pytest.mark.parametrize("points", [4, 5, 6, 7])
+def test_few_ranks_have_the_law_of_all_orders(kind: str, points: int) -> None:
+    correlate = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[kind]
+    ranks = np.arange(points)
+    every = np.abs([correlate(ranks, list(p)).statistic for p in permutations(range(points))])
+    width = null_half_width(points, kind=kind)
+    assert np.mean(every > width + 1e-9) <= 0.05
+    assert np.mean(every > width - 1e-9) > 0.05
+    assert np.abs(every - width).min() < 1e-12
+
+
+@pytest.mark.parametrize("points", [9, 20, 60, 100])
+def test_kendalls_band_is_that_of_scipys_exact_law(points: int) -> None:
+    width = null_half_width(points, kind="kendall")
+    pairs = points * (points - 1) // 2
+    inverted = round((1 - width) * pairs / 2)
+
+    def p_value(count: int) -> float:
+        """Two-sided, of the order with so many inverted pairs."""
+        order = np.arange(points)
+        for place in range(points):
+            moved = min(count, points - 1 - place)
+            order[place : place + moved + 1] = np.roll(order[place : place + moved + 1], 1)
+            count -= moved
+        return float(stats.kendalltau(np.arange(points), order, method="exact").pvalue)
+
+    assert p_value(inverted) > 0.05
+    assert p_value(inverted - 1) <= 0.05
+
+
+def test_laws_of_ranks_go_over_into_those_of_many() -> None:
+    assert null_half_width(9, kind="spearman") == pytest.approx(0.683, abs=0.02)
+    assert null_half_width(10, kind="spearman") == pytest.approx(0.648, abs=0.02)
+    exact, normal = null_half_width(100, kind="kendall"), null_half_width(101, kind="kendall")
+    assert normal == pytest.approx(exact, abs=0.002)
+
+
+def test_permuted_correlations_average_to_the_band() -> None:
+    rng = np.random.default_rng(4)
+    scores, effects = rng.standard_normal((2, 3, 12))
+    effects[1] = 2.0
+    drawn = permuted_correlations(scores, effects, "spearman", seed=5, draws=199)
+    band = permutation_band(scores, effects, "spearman", seed=5, draws=199)
+    means = np.sort(drawn[:, [0, 2]].mean(axis=1))
+    assert (means[4], means[-5]) == pytest.approx((band.low, band.high))
+    assert np.isnan(drawn[:, 1]).all()

@@ -29,7 +29,7 @@ def halves(
         axes.axvline(0, color=RULE, linewidth=0.5)
         axes.axline((0, 0), slope=1, color=SOFT, linewidth=1, linestyle=(0, (1, 2)))
         axes.scatter(
-            first, second, s=float(np.clip(1500 / max(first.size, 1), 9, 26)),
+            first, second, s=float(np.clip(1500 / max(first.size, 1), 10, 36)),
             color=stand_in(token), alpha=0.75, linewidths=0, gid="halves", zorder=3,
         )  # fmt: skip
         power = scale.exponent([first, second])

@@ -58,7 +58,6 @@ def _row(context: Context, one: Measured) -> dict[str, object]:
         "share": "–" if one.share is None else ratio(one.share),
         "single": _cell(one.noise.single),
         "mean": _cell(one.noise.mean),
-        "half": number(one.half),
         "full": number(one.full),
         "ceiling": _cell(one.noise.ceiling),
         "needed": _needed(one) if known else "unknown",
@@ -91,7 +90,9 @@ def _needed(one: Measured) -> str:
 
 
 def _sizes(context: Context, found: Sequence[Measured]) -> Chart:
-    drawn = spread([one for one in found if one.effects.size], ARMS)
+    known = [one for one in found if one.effects.size]
+    chosen = sorted(known, key=lambda one: -(one.share or 0.0))[:ARMS]
+    drawn = [one for one in known if one in chosen]
     panels = []
     for place, one in enumerate(drawn):
         title = _label(context, one)
@@ -101,7 +102,7 @@ def _sizes(context: Context, found: Sequence[Measured]) -> Chart:
         "truth-sizes",
         "How large effects are beside the placebo",
         panels,
-        _of_sizes(context, drawn),
+        _of_sizes(context, known),
         [data_table(context.source.fetch(ask.SIZES))],
         [
             Key("effects of removals", TOKEN, "square"),
@@ -109,8 +110,17 @@ def _sizes(context: Context, found: Sequence[Measured]) -> Chart:
             Key("median of the effects", TOKEN, "line"),
             Key("median of the placebo", "ink", "dash"),
         ],
-        ["Each distribution is scaled to its highest bin."],
+        [
+            *_left_out(len(drawn), len(known)),
+            "Each distribution is scaled to its highest bin.",
+        ],
     )
+
+
+def _left_out(drawn: int, known: int) -> list[str]:
+    if drawn == known:
+        return []
+    return [f"Drawn are the {drawn} of {known} whose placebo is largest for their effects."]
 
 
 def _zeros(one: Measured) -> str:
@@ -122,8 +132,8 @@ def _zeros(one: Measured) -> str:
     return f"the placebo does not move {count(zeros)} of {count(one.placebo.size)}" if zeros else ""
 
 
-def _of_sizes(context: Context, drawn: Sequence[Measured]) -> str:
-    known = sorted((one for one in drawn if one.share is not None), key=lambda one: one.share or 0)
+def _of_sizes(context: Context, found: Sequence[Measured]) -> str:
+    known = sorted((one for one in found if one.share is not None), key=lambda one: one.share or 0)
     if not known:
         return "No placebo was measured: how far retraining drifts by itself is not known."
     words = [
@@ -137,7 +147,8 @@ def _of_sizes(context: Context, drawn: Sequence[Measured]) -> str:
         )
     return (
         f"The placebo's median size is {listing(words)}; in {drifting} of {len(known)} it is"
-        f" {ratio(SMALL)} or more, so that much of what is measured there is not the removal's."
+        f" {ratio(SMALL)} or more: retraining moves the measurable by itself. What it adds to all"
+        " removals alike lowers no correlation, but moves signs and sizes."
     )
 
 
