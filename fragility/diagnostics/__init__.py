@@ -2,6 +2,5 @@
 
 from fragility.diagnostics.base import DIAGNOSTICS as DIAGNOSTICS
 from fragility.diagnostics.base import Diagnostic as Diagnostic
-from fragility.diagnostics.base import Eigenvalues as Eigenvalues
 from fragility.diagnostics.base import Fact as Fact
 from fragility.diagnostics.base import Findings as Findings

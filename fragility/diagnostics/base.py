@@ -5,10 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fragility.method import Method, Room
+from fragility.numerics.quadrature import Eigenvalues
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.trained import TrainedModel
 
@@ -20,15 +18,6 @@ class Fact:
     name: str
     value: float | None
     detail: str | None = None
-
-
-@dataclass(frozen=True)
-class Eigenvalues:
-    """Eigenvalues (k,) ascending of a named matrix, and how many each stands for (k,)."""
-
-    matrix: str
-    values: NDArray[np.float64]
-    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

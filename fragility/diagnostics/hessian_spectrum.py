@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from fragility.diagnostics._curvature import CurvatureDiagnostic
-from fragility.diagnostics.base import Eigenvalues, Fact, Findings
+from fragility.diagnostics.base import Fact, Findings
 from fragility.numerics.curvature import matrix_words
+from fragility.numerics.quadrature import Eigenvalues
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.trained import TrainedModel
 

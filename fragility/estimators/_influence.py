@@ -11,21 +11,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from fragility.errors import MethodFailure
 from fragility.estimators.base import Estimate, ModelEstimator
-from fragility.numerics.curvature import Curvature, CurvatureMatrix
+from fragility.numerics.curvature import Curvature, CurvatureMatrix, matrix_words
 from fragility.numerics.gradients import (
     combined_gradients,
     gradient_products,
     per_example_gradients,
 )
 from fragility.numerics.inverse import NegativeCurvature, norm_ratios
+from fragility.numerics.quadrature import Eigenvalues
 from fragility.numerics.reduction import on_features
 from fragility.numerics.trained import TrainedModel
+
+SPECTRUM_LIMIT = 4096
+"""Most eigenvalues that are kept beside the scores."""
 
 
 class RelativeDamping(BaseModel):
@@ -39,11 +44,15 @@ class RelativeDamping(BaseModel):
 
 @dataclass(frozen=True)
 class Solution:
-    """The damped inverse times the test gradients, (T, P), and facts about how it came about."""
+    """The damped inverse times the test gradients, (T, P), and facts about how it came about.
+
+    `eigenvalues` (P,) are all that the curvature has, where they are known.
+    """
 
     vectors: Tensor
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     by_test_point: Mapping[str, Tensor] = field(default_factory=dict)
+    eigenvalues: Tensor | None = None
 
 
 class Influence(ModelEstimator):
@@ -85,8 +94,26 @@ class Influence(ModelEstimator):
         damping = absolute_damping(self.damping, matrix)
         solution = self.solve(matrix, damping, rhs)
         scores = gradient_products(matrix.model, matrix.layout, solution.vectors) / model.n
-        facts = {"damping": damping, **solution.diagnostics}
-        return Estimate(_finite(scores), facts, solution.by_test_point)
+        facts = self._facts(damping, rhs, solution)
+        details = {"damping": self._matrix_words}
+        spectrum = self._spectrum(solution)
+        return Estimate(_finite(scores), facts, solution.by_test_point, details, spectrum)
+
+    @property
+    def _matrix_words(self) -> str:
+        included = self.curvature_includes_regularization
+        return matrix_words(self.curvature, self.parameters, included)
+
+    def _facts(self, damping: float, rhs: Tensor, solution: Solution) -> dict[str, float]:
+        epsilon = torch.finfo(rhs.dtype).eps
+        return {"damping": damping, "machine_epsilon": epsilon, **solution.diagnostics}
+
+    def _spectrum(self, solution: Solution) -> Eigenvalues | None:
+        values = solution.eigenvalues
+        if values is None or len(values) > SPECTRUM_LIMIT:
+            return None
+        found = values.double().cpu().numpy()
+        return Eigenvalues(self._matrix_words, found, np.ones_like(found))
 
     def estimate_groups(
         self, models: Sequence[TrainedModel], test_points: Tensor, groups: Sequence[Tensor]
@@ -102,7 +129,7 @@ class Influence(ModelEstimator):
             return super().estimate_groups(models, test_points, groups)
         estimates = [self._second_order(model, test_points, groups) for model in models]
         scores = torch.stack([estimate.scores for estimate in estimates]).mean(dim=0)
-        return Estimate(scores, estimates[0].diagnostics, estimates[0].by_test_point)
+        return replace(estimates[0], scores=scores)
 
     def _second_order(
         self, model: TrainedModel, test_points: Tensor, groups: Sequence[Tensor]
@@ -128,9 +155,9 @@ class Influence(ModelEstimator):
             ]
         )
         scores = rhs @ moves.T + back @ missing.T
-        facts = {"damping": damping, **solution.diagnostics}
+        facts = self._facts(damping, rhs, solution)
         residuals = {name: value[: len(rhs)] for name, value in solution.by_test_point.items()}
-        return Estimate(_finite(scores), facts, residuals)
+        return Estimate(_finite(scores), facts, residuals, {"damping": self._matrix_words})
 
     def _system(self, model: TrainedModel, test_points: Tensor) -> tuple[CurvatureMatrix, Tensor]:
         """Returns the curvature, and the test points' gradients (T, P)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import PositiveFloat
@@ -35,4 +36,4 @@ class Auto(Influence):
         chosen: Influence = Exact(**shared) if dense else CG(**shared, tolerance=self.tolerance)
         solution = chosen.solve(matrix, damping, rhs)
         facts = {"auto_is_dense": float(dense), **solution.diagnostics}
-        return Solution(solution.vectors, facts, solution.by_test_point)
+        return replace(solution, diagnostics=facts)

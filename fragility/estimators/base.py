@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fragility.method import Method, Room
 from fragility.numerics.network import ParameterSet
+from fragility.numerics.quadrature import Eigenvalues
 from fragility.numerics.trained import TrainedModel
 
 
@@ -22,12 +23,16 @@ class Estimate:
 
     A score is the predicted change of the test example's loss when the training example is removed;
     positive: the training example was helping. `by_test_point` holds facts about each test point,
-    (T,), such as the relative residual of the linear system that was solved for it.
+    (T,), such as the relative residual of the linear system that was solved for it. `details` say
+    of facts what they refer to. `spectrum` is that of the curvature, damping not included, where
+    all of it is known.
     """
 
     scores: Tensor
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     by_test_point: Mapping[str, Tensor] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    spectrum: Eigenvalues | None = None
 
 
 class Estimator(Method):
@@ -78,7 +83,7 @@ class Estimator(Method):
         """
         points = self.estimate_together(models, test_points)
         sums = [points.scores[:, group].sum(dim=1) for group in groups]
-        return Estimate(torch.stack(sums, dim=1), points.diagnostics, points.by_test_point)
+        return replace(points, scores=torch.stack(sums, dim=1))
 
     def estimate_together(self, models: Sequence[TrainedModel], test_points: Tensor) -> Estimate:
         """Returns the scores made from several models of one setting, `models` of them.
@@ -114,7 +119,7 @@ class ModelEstimator(Estimator):
         estimates = [self.estimate(model, test_points) for model in models]
         first = estimates[0]
         scores = torch.stack([estimate.scores for estimate in estimates]).mean(dim=0)
-        return Estimate(scores, first.diagnostics, first.by_test_point)
+        return replace(first, scores=scores)
 
 
 def installation(package: str) -> str:

@@ -23,7 +23,7 @@ class Exact(Influence):
     The score is (1/n) grad f_t^T (H + damping I)^-1 grad l_i, with H the Hessian (or another
     curvature) of the objective, its regularization included. An indefinite H is inverted as it is
     unless `negative_curvature` says otherwise: its negative eigenvalues are counted and stored
-    beside the scores as diagnostics.
+    beside the scores as diagnostics, as is, up to 4,096 parameters, the whole spectrum.
 
     Valid when: the model is at a minimum of its objective and H + damping I is positive definite.
     Cost: for P parameters P^2 numbers of memory and P^3 / 3 operations (10 P^3 when the matrix is
@@ -69,6 +69,7 @@ class Exact(Influence):
                 "curvature_condition_number": inverse.condition,
             },
             {} if residual is None else {"relative_residual": residual},
+            inverse.eigenvalues,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import isfinite
 
-import numpy as np
 import torch
 
 from fragility.diagnostics import Diagnostic, Fact, Findings
@@ -38,15 +37,8 @@ def diagnose(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
                 value=fact.value if finite else None,
                 detail=fact.detail if finite or fact.detail else "not finite",
             )
-        if (kept := found.spectrum) is not None:
-            outcome.add(
-                "spectrum_facts",
-                position,
-                matrix=kept.matrix,
-                place=np.arange(len(kept.values)),
-                eigenvalue=kept.values,
-                weight=kept.weights,
-            )
+        if found.spectrum is not None:
+            outcome.add_spectrum(position, found.spectrum)
         progress((position + 1) / len(batch.tasks))
     return outcome
 

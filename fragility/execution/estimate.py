@@ -50,15 +50,26 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
                 score=scores.ravel(),
             )
         for name, value in result.diagnostics.items():
-            outcome.add("diagnostic_facts", position, name=name, value=value, test_point=None)
+            detail = result.details.get(name)
+            outcome.add(
+                "diagnostic_facts",
+                position,
+                name=name,
+                value=value,
+                detail=detail,
+                test_point=None,
+            )
         for name, values in result.by_test_point.items():
             outcome.add(
                 "diagnostic_facts",
                 position,
                 name=[name] * len(tests),
                 value=values.double().cpu().numpy(),
+                detail=None,
                 test_point=tests,
             )
+        if result.spectrum is not None:
+            outcome.add_spectrum(position, result.spectrum)
         progress((position + 1) / len(batch.tasks))
     outcome.arrays = {"scores": np.stack(tables)}
     return outcome

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fragility.numerics.quadrature import Eigenvalues
 from fragility.plan.tasks import Batch
 from fragility.store import BatchRecord, TaskResult
 
@@ -44,6 +45,17 @@ class Outcome:
         for name, value in {"task": position, **columns}.items():
             values = value if isinstance(value, _COLUMN) else [value] * length
             target.setdefault(name, []).extend(values)
+
+    def add_spectrum(self, position: int, spectrum: Eigenvalues) -> None:
+        """Adds the eigenvalues of a task's model."""
+        self.add(
+            "spectrum_facts",
+            position,
+            matrix=spectrum.matrix,
+            place=np.arange(len(spectrum.values)),
+            eigenvalue=spectrum.values,
+            weight=spectrum.weights,
+        )
 
     def record(self, seconds: float) -> BatchRecord:
         """Returns the record for the store; the batch's time is shared equally."""

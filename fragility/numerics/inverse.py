@@ -32,7 +32,7 @@ class Inverse:
     Negative eigenvalues of C are kept, set to 0 (`clip`), or made positive (`absolute`) before
     damping is added; `error` is the caller's to raise. A small matrix is diagonalized; of a large
     one only the eigenvalues are computed, and it is factored: by Cholesky where that is possible,
-    else by LU.
+    else by LU. `eigenvalues` (P,) are those of C itself, ascending.
     """
 
     def __init__(self, matrix: Tensor, damping: float, policy: NegativeCurvature) -> None:
@@ -46,6 +46,7 @@ class Inverse:
             self._factor()
         rounding = len(matrix) * torch.finfo(matrix.dtype).eps * float(values.abs().max())
         negative = int((values < -rounding).sum())
+        self.eigenvalues = values
         self.ends = Ends(float(values[-1]), float(values[0]), negative)
         if policy == "clip":
             values = values.clamp(min=0)

@@ -22,6 +22,15 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Eigenvalues:
+    """Eigenvalues (k,) ascending of a named matrix, and how many each stands for (k,)."""
+
+    matrix: str
+    values: Array
+    weights: Array
+
+
+@dataclass(frozen=True)
 class Quadrature:
     """Nodes and weights (probes, nodes); the weights of each probe sum to the matrix's size.
 

@@ -119,6 +119,25 @@ def test_a_study_records_them_for_each_base_model(tmp_path: Any) -> None:
         assert diagnosed == pytest.approx(trained_to, rel=1e-9)
 
 
+def test_an_estimator_leaves_the_spectrum_that_it_inverts(tmp_path: Any) -> None:
+    fields = {"kind": "exact", "curvature": "gauss_newton", "damping": 0.01, "dtype": "float32"}
+    study = changed(TINY, {"estimators": {"gn": fields}, "diagnostics": []})
+    run(study, tmp_path, select=("kind:train", "kind:estimate"))
+    ((matrix, highest, lowest, size),) = rows(
+        tmp_path,
+        "SELECT matrix, max(eigenvalue), min(eigenvalue), sum(weight) FROM spectra"
+        " WHERE estimator = 'gn' GROUP BY ALL",
+    )
+    assert matrix == "gauss_newton of all parameters"
+    recorded = dict(rows(tmp_path, "SELECT name, value FROM diagnostics WHERE test_point IS NULL"))
+    assert recorded["curvature_top_eigenvalue"] == pytest.approx(highest)
+    assert recorded["curvature_bottom_eigenvalue"] == pytest.approx(lowest)
+    assert recorded["machine_epsilon"] == 2**-23
+    assert size == rows(tmp_path, "SELECT parameters FROM cells")[0][0]
+    ((told,),) = rows(tmp_path, "SELECT detail FROM diagnostics WHERE name = 'damping'")
+    assert told == matrix
+
+
 def test_what_cannot_be_measured_is_null_with_a_reason(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
