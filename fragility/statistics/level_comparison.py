@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtrit
 
+from fragility.statistics.crossed_mean import crossed_mean
 from fragility.statistics.equivalence import equivalence_of_estimate
 from fragility.statistics.estimate import CONFIDENCE, Array
 from fragility.statistics.mixed_model import mixed_model
@@ -90,7 +91,7 @@ def compare_levels(
 
     No answer, with the reason, where fewer than two repeats are shared.
 
-    Cost: one mixed model a pair.
+    Cost: one mixed model a pair, in closed form where every repeat has every test point.
     """
     names = list(levels)
     if len(names) < 2:
@@ -151,15 +152,23 @@ def _random(values: Array, repeats: list[Hashable], tests: list[Hashable]) -> Fo
 
     Where each repeat has test points of its own, they are the residual.
     """
-    labels = {REPEATS: repeats, TESTS: tests}
-    if len(set(tests)) == 1 or len(set(repeats)) == len(values):
+    rows, columns = (
+        {label: place for place, label in enumerate(dict.fromkeys(labels))}
+        for labels in (repeats, tests)
+    )
+    if len(columns) == 1 or len(rows) == len(values):
         return None
-    crossed = len(set(tests)) < len(values)
-    model = mixed_model(values, fixed={}, random=labels if crossed else {REPEATS: repeats})
+    if len(rows) * len(columns) == len(values):
+        table = np.empty((len(rows), len(columns)))
+        table[[rows[r] for r in repeats], [columns[t] for t in tests]] = values
+        mean, error, freedom = crossed_mean(table)
+        return (mean, error, freedom, (REPEATS, TESTS)) if error > 0 else None
+    random = {REPEATS: repeats} | ({TESTS: tests} if len(columns) < len(values) else {})
+    model = mixed_model(values, fixed={}, random=random)
     if model.reason is not None:
         return None
-    mean = model.effects[0]
-    return mean.value, mean.standard_error, mean.freedom, (REPEATS, TESTS)
+    found = model.effects[0]
+    return found.value, found.standard_error, found.freedom, (REPEATS, TESTS)
 
 
 def _student(values: Array, repeats: list[Hashable]) -> Found | None:

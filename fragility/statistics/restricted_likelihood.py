@@ -107,14 +107,15 @@ class RestrictedLikelihood:
         grid = np.stack(np.meshgrid(*[STARTS] * count), axis=-1).reshape(-1, count)
         start = min(grid, key=self.profiled)
         simplex = np.vstack([start, *(start + 0.2 * (1 + start) * unit for unit in np.eye(count))])
+        # The criterion is even in each ratio; a bound at 0 would flatten the simplex for good.
         found = minimize(
-            self.profiled,
+            lambda ratios: self.profiled(np.minimum(np.abs(ratios), 10 * MOST)),
             start,
             method="Nelder-Mead",
-            bounds=[(0.0, 10 * MOST)] * count,
             options={"initial_simplex": simplex, "xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000},
         )
-        ratios = np.where(found.x < VANISHING, 0.0, found.x)
+        size = np.abs(found.x)
+        ratios = np.where(size < VANISHING, 0.0, size)
         return None if ratios.max() > MOST else np.asarray(np.square(ratios))
 
 
