@@ -14,6 +14,9 @@ from fragility.statistics.equivalence import equivalence_of_estimate
 from fragility.statistics.estimate import CONFIDENCE, Array
 from fragility.statistics.mixed_model import mixed_model
 
+ROUNDING = 1e-12
+"""A standard error below this share of the difference is that of the arithmetic."""
+
 REPEATS, TESTS = "repeats", "test points"
 
 Unit = tuple[Hashable, Hashable]
@@ -133,7 +136,7 @@ def _difference(
     if not values.any():
         return Difference(first, second, 0.0, 0.0, 0.0, 1.0, 0.0, *counts, (REPEATS,), True)
     found = _random(values, repeats, tests) or _student(values, repeats)
-    if found is None:
+    if found is None or found[1] < ROUNDING * abs(found[0]):
         return none("the difference is the same in all repeats: there is no error to judge it by")
     value, error, freedom, over = found
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * error

@@ -150,6 +150,7 @@ def test_a_factor_that_does_not_enter_is_identical() -> None:
         ({(0, 0): 0.1, (0, 1): 0.2}, {(0, 0): 0.2, (0, 1): 0.2}, "one repeat says nothing"),
         ({(0, 0): 0.1}, {(1, 0): 0.2}, "no repeat is shared"),
         ({(0, 0): 0.25, (1, 0): 0.5}, {(0, 0): 0.5, (1, 0): 0.75}, "there is no error"),
+        ({(0, 0): 0.1, (1, 0): 0.3}, {(0, 0): 0.2, (1, 0): 0.4}, "there is no error"),
     ],
 )
 def test_where_nothing_can_be_said(
