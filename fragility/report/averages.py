@@ -118,6 +118,14 @@ def agreement(sample: Sample, kind: Kind, seed: int) -> Estimate:
     return _student(tests[0], -1.0, 1.0) if len(tests) == 1 else found
 
 
+def median_agreement(sample: Sample, kind: Kind, seed: int) -> Estimate | None:
+    """Returns the mean over repeats of the median correlation over test points.
+
+    With the interval of the nested bootstrap; None where that has none.
+    """
+    return _resampled(sample, lambda panel: _median_correlation(panel, kind), seed, kind)
+
+
 def noise(sample: Sample, seed: int) -> Noise:
     """Returns how reliable the effects are for a correlation over removals (ICC(C,1) and of means).
 
@@ -186,24 +194,63 @@ def _of_tests(x: Values, effects: Values, kind: Kind) -> Values:
 
 
 def _mean_correlation(panel: Panel, kind: Kind) -> WeightedStatistic:
-    """Returns the mean correlation as a function of weights; effects are averaged first.
+    """Returns the mean correlation as a function of weights; effects are averaged first."""
+    correlations = _of_weights(panel, kind)
+
+    def statistic(weights: Weights) -> Values:
+        each = correlations(weights)
+        used = weights["repeats"][:, :, None] * weights["tests"][:, None, :] * np.isfinite(each)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.nansum(used * each, axis=(1, 2)) / used.sum(axis=(1, 2)))
+
+    return statistic
+
+
+def _median_correlation(panel: Panel, kind: Kind) -> WeightedStatistic:
+    """Returns the mean over repeats of the median over test points as a function of weights."""
+    correlations = _of_weights(panel, kind)
+
+    def statistic(weights: Weights) -> Values:
+        medians = _median(correlations(weights), weights["tests"])
+        used = weights["repeats"] * np.isfinite(medians)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.nansum(used * medians, axis=1) / used.sum(axis=1))
+
+    return statistic
+
+
+def _median(values: Values, counts: Values) -> Values:
+    """Returns medians (draws, repeats) over tests, each counted `counts` (draws, tests) times."""
+    draws = max(len(values), len(counts))
+    each = np.broadcast_to(values, (draws, *values.shape[1:]))
+    order = np.argsort(each, axis=2)
+    ordered = np.take_along_axis(each, order, axis=2)
+    often = np.where(np.isfinite(each), counts[:, None, :], 0.0)
+    until = np.cumsum(np.take_along_axis(often, order, axis=2), axis=2)
+    total = until[:, :, -1:]
+    ends = [
+        np.take_along_axis(ordered, np.argmax(until > place, axis=2)[:, :, None], axis=2)[:, :, 0]
+        for place in ((total - 1) // 2, total // 2)
+    ]
+    return np.where(total[:, :, 0] > 0, ends[0] / 2 + ends[1] / 2, np.nan)
+
+
+def _of_weights(panel: Panel, kind: Kind) -> Callable[[Weights], Values]:
+    """Returns the correlations (draws or 1, repeats, tests) as a function of weights.
 
     The bootstrap asks for the same resamples of points again and again, each time with repeats or
     test points resampled or not: their correlations are worked out once.
     """
     known: dict[bytes, Values] = {}
 
-    def statistic(weights: Weights) -> Values:
+    def correlations(weights: Weights) -> Values:
         points, replicates = (_distinct(weights[name]) for name in ("points", "replicates"))
         key = points.tobytes() + replicates.tobytes()
         if key not in known:
             known[key] = _correlations(panel, kind, points, replicates)
-        each = known[key]
-        used = weights["repeats"][:, :, None] * weights["tests"][:, None, :] * np.isfinite(each)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.nansum(used * each, axis=(1, 2)) / used.sum(axis=(1, 2)))
+        return known[key]
 
-    return statistic
+    return correlations
 
 
 def _correlations(panel: Panel, kind: Kind, points: Values, replicates: Values) -> Values:

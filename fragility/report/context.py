@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from fragility.report.grids import Grids, load
+from fragility.report.intervals import resampled
 from fragility.report.palette import assign
 from fragility.report.source import Row, Source
 from fragility.report.statistics import t_half_width, within_bounds
@@ -28,10 +29,11 @@ class Combination:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's median over test points, with its interval over repeats or train points.
+    """A metric's median over test points, averaged over repeats, with its interval.
 
-    `low` and `high` come from the bootstrap over training points when one repeat has a value and
-    from the Student interval over repeats when several have; `reason` says why there is no value.
+    `nested`: the interval is the nested bootstrap's, over repeats, test points and training points.
+    Else it is the bootstrap's over test and training points when one repeat has a value, Student's
+    over repeats when several have. `reason` says why there is no value.
     """
 
     value: float | None
@@ -44,6 +46,9 @@ class Estimate:
     defined: int
     reason: str | None
     chance: float | None = None
+    nested: bool = False
+    ceiling_low: float | None = None
+    ceiling_high: float | None = None
 
 
 class Context:
@@ -137,7 +142,7 @@ class Context:
     def estimates(self) -> Mapping[tuple[Combination, str], Estimate]:
         """Every measured (combination, metric)."""
         rows = self.source.ask(ask.AGREEMENT)
-        return {(_combination(row), row["metric"]): _estimate(row) for row in rows}
+        return resampled(self, {(_combination(row), row["metric"]): _estimate(row) for row in rows})
 
     @cached_property
     def population(self) -> Mapping[tuple[Combination, str], Estimate]:

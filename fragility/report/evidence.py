@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fragility.identity import derive_seed
-from fragility.report.averages import FEWEST_PAIRS, Sample, agreement, corrected, noise, own
+from fragility.report.averages import agreement, corrected, noise
 from fragility.report.context import Combination, Context, natural
-from fragility.report.grids import Grid, shared
+from fragility.report.grids import Grid
 from fragility.report.rungs import TRUTHS, declared
+from fragility.report.samples import sample as of_pairs
 from fragility.report.verdict import Compared, Evidence
 from fragility.statistics.estimate import missing
 
@@ -46,7 +47,7 @@ def gather(context: Context, arm: str, estimator: str) -> Evidence:
         if procedure is None:
             return None
         combination = Combination(arm, estimator, procedure)
-        sample = _sample(context, combination)
+        sample = of_pairs(context, combination)
         return Compared(
             _words(context, combination),
             NOTHING if sample is None else agreement(sample, "pearson", seed),
@@ -55,7 +56,7 @@ def gather(context: Context, arm: str, estimator: str) -> Evidence:
 
     procedure = _retraining(context, arm, standing, rungs.mismatched)
     retraining, measured = compared(procedure), None
-    sample = _sample(context, Combination(arm, estimator, procedure)) if procedure else None
+    sample = of_pairs(context, Combination(arm, estimator, procedure)) if procedure else None
     if retraining and sample:
         measured = noise(sample, seed)
         if measured.mean.value is not None:
@@ -96,27 +97,6 @@ def _groups(context: Context, arm: str, estimator: str) -> str | None:
         and any(grid.group for grid in _grids(context, arm, c.procedure))
     ]
     return min(found, key=lambda c: bool(context.mismatch(c))).procedure if found else None
-
-
-def _sample(context: Context, combination: Combination) -> Sample | None:
-    """Returns the scores and effects of the repeats in which enough was measured."""
-    pairs = []
-    for cell in context.cells:
-        key = (cell["cell_id"], combination.procedure)
-        if cell["arm"] != combination.arm or key not in context.grids.effects:
-            continue
-        effects = context.grids.effects[key]
-        scores = context.grids.scores.get((cell["cell_id"], combination.estimator, effects.group))
-        if scores is None:
-            continue
-        tests, removed = shared([scores, effects])
-        if tests.size and removed.size >= FEWEST_PAIRS:
-            at = [grid.at(tests, removed) for grid in (scores, effects)]
-            pairs.append((tests, removed, at[0][0], at[1]))
-    if not pairs:
-        return None
-    tests_of, removed_of, scores_of, effects_of = zip(*pairs, strict=True)
-    return Sample(scores_of, effects_of, own(tests_of), own(removed_of))
 
 
 def _words(context: Context, combination: Combination) -> str:

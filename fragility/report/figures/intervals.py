@@ -20,7 +20,7 @@ WIDTH, ROW = 340, 36
 class Dot:
     """One row: a value with its interval, the noise ceiling, a colour token, a reason if none.
 
-    `chance` is what unrelated lists give on average.
+    `chance` is what unrelated lists give on average, `band` what they stay within.
     """
 
     label: str
@@ -31,6 +31,7 @@ class Dot:
     token: str = "c1"
     reason: str | None = None
     chance: float | None = None
+    band: tuple[float, float] | None = None
 
 
 def forest(
@@ -38,26 +39,26 @@ def forest(
     *,
     name: str,
     metric: str,
-    band: tuple[float, float] | None = None,
     reference: float | None = None,
     floor: float | None = None,
 ) -> str:
     """Returns dots with intervals; what lies below `floor` is an arrow at the edge.
 
-    `band` is shaded (what unrelated numbers give), `reference` is a thin line (perfect agreement).
+    Each row's band is shaded; `reference` is a thin line (perfect agreement).
     """
     with svg.style():
         figure = svg.canvas(WIDTH, ROW * len(rows) + 34)
         axes = svg.axes(figure, 8, 4, 8, 30)
-        low, high = _limits(rows, band, reference, floor)
+        low, high = _limits(rows, reference, floor)
         axes.set_xlim(low, high)
         axes.set_ylim(len(rows) - 0.25, -0.75)
-        if band:
-            axes.axvspan(*band, color=BAND, linewidth=0)
         if reference is not None:
             axes.axvline(reference, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         for y, row in enumerate(rows):
             axes.axhline(y, color=GRID, linewidth=0.6, zorder=0.5)
+            if row.band:
+                axes.fill_betweenx([y - 0.26, y + 0.26], *row.band, color=BAND, linewidth=0,
+                                   zorder=0.6)  # fmt: skip
             axes.annotate(
                 _shorten(row.label), (0, y), (0, 6), xycoords=("axes fraction", "data"),
                 textcoords="offset points", fontsize=12.5, color=INK,
@@ -95,17 +96,16 @@ def _draw(axes: Axes, y: int, row: Dot, left: float) -> None:
 
 def _limits(
     rows: Sequence[Dot],
-    band: tuple[float, float] | None,
     reference: float | None,
     floor: float | None,
 ) -> tuple[float, float]:
     known = [
         x
         for row in rows
-        for x in (row.value, row.low, row.high, row.ceiling, row.chance)
+        for x in (row.value, row.low, row.high, row.ceiling, row.chance, *(row.band or ()))
         if x is not None
     ]
-    known += [*(band or ()), *(() if reference is None else (reference,))]
+    known += [] if reference is None else [reference]
     known = known or [0.0, 1.0]
     low, high = min(known), max(known)
     if floor is not None:

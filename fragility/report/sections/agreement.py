@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from fragility.report.context import Combination, Context, Estimate, absolute, metric_name, spread
 from fragility.report.figures.intervals import Dot, forest
+from fragility.report.intervals import KINDS, band
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
-from fragility.report.statistics import null_band
 from fragility.report.text import (
     count,
     estimate,
-    interval,
     number,
     plural,
 )
@@ -23,6 +22,10 @@ REFERENCE = {"relative_error": 0.0}
 FLOOR = {"r2_identity": -1.0}
 NOT_DRAWN = ("intercept", "theil_sen_intercept")
 ALWAYS_DRAWN = ("pearson", "spearman", "slope")
+BANDS = (
+    "Bands of Pearson and Spearman hold the very number that is shown when the removals' labels are"
+    " permuted in every repeat; those of other metrics are of a single test point."
+)
 NOT_ZERO_BY_CHANCE = ("sign_agreement", "cosine", "top_k_precision", "relative_error")
 
 
@@ -62,18 +65,36 @@ def section(context: Context) -> Section:
 
 
 def _over(context: Context) -> str:
-    if context.repeats > 1:
-        return (
-            f"mean over up to {context.repeats} repeats of the median over test points, with the"
-            " 95 % Student interval over repeats"
-        )
-    return "median over test points, with the 95 % bootstrap interval over training points"
+    """Returns what a value is, and what its interval is over."""
+    several = context.repeats > 1
+    what = (
+        f"mean over up to {context.repeats} repeats of the median over test points"
+        if several
+        else "median over test points"
+    )
+    plain = "Student's over repeats" if several else "a bootstrap's over test and training points"
+    judged = [
+        found.nested
+        for (_, metric), found in context.estimates.items()
+        if metric in KINDS and found.value is not None
+    ]
+    if not any(judged):
+        return f"{what}, with a 95 % interval: {plain}"
+    nested = (
+        "a nested bootstrap's over "
+        + ("repeats, " if several else "")
+        + ("test points and training points (2,000 draws, fewer where they would take long)")
+    )
+    rest = sum(not one for one in judged)
+    but = f", but for {rest} of {len(judged)} with too many pairs or too few units" if rest else ""
+    return f"{what}. 95 % intervals of Pearson and Spearman are {nested}{but}; others are {plain}"
 
 
 def _row(context: Context, combination: Combination) -> dict[str, object]:
     found = [context.estimates.get((combination, metric)) for metric in context.metrics]
     first = next(e for e in found if e is not None)
     target = context.targets[combination]
+    ceiling = context.estimates.get((combination, "pearson")) or first
     return {
         "label": context.arm_label(combination.arm),
         "estimator": combination.estimator,
@@ -85,12 +106,19 @@ def _row(context: Context, combination: Combination) -> dict[str, object]:
         ],
         "pairs": f"{count(first.n or 0)} × {count(first.n_test or 0)}",
         "repeats": count(first.repeats),
-        "ceiling": number(first.ceiling),
+        "ceiling": _ceiling(ceiling),
         "mismatch": context.mismatch(combination),
         "target": "same target"
         if target["score_parameters"] is None
         else f"same target ({target['score_parameters']})",
     }
+
+
+def _ceiling(found: Estimate) -> tuple[str, str]:
+    value, _, bounds = estimate(
+        "pearson", found.ceiling, found.ceiling_low, found.ceiling_high
+    ).partition(" [")
+    return value, bounds and f"[{bounds}"
 
 
 def _cell(metric: str, found: Estimate | None, population: Estimate | None) -> Cell:
@@ -113,9 +141,8 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
     metrics = [metric for metric in context.metrics if metric not in NOT_DRAWN]
     if len(shown) > ROWS_WITH_ALL_METRICS:
         metrics = [metric for metric in metrics if metric.strip("|") in ALWAYS_DRAWN]
-    smallest = min((e.n for e in context.estimates.values() if e.n), default=0)
-    panels = [Panel(_forest(context, shown, m, smallest), metric_name(m)) for m in metrics]
-    notes = context.mismatches()
+    panels = [Panel(_forest(context, shown, m), metric_name(m)) for m in metrics]
+    notes = [BANDS, *context.mismatches()]
     if len(shown) < len(measured):
         notes.append(
             f"{len(shown)} of {len(measured)} rows are drawn, evenly spaced; the table has all."
@@ -125,7 +152,7 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
         for name, token in context.colours.items()
         if any(combination.estimator == name for combination in shown)
     ]
-    keys.append(Key(f"what unrelated numbers give (95 %, n = {smallest})", "band", "band"))
+    keys.append(Key("what scores give that say nothing (95 %)", "band", "band"))
     if any(e.ceiling is not None for e in context.estimates.values()):
         keys.append(Key("noise ceiling", "ink", "tick"))
     if any(_chance(m, e) is not None for (_, m), e in context.estimates.items() if m in metrics):
@@ -134,7 +161,7 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
         "agreement-dots",
         "Agreement of scores with measured effects",
         panels,
-        _reading(context, smallest),
+        _reading(context),
         [
             data_table(context.source.fetch(query))
             for query in (ask.AGREEMENT, *([ask.POPULATION] if context.population else []))
@@ -144,7 +171,7 @@ def _chart(context: Context, measured: Sequence[Combination]) -> Chart:
     )
 
 
-def _forest(context: Context, shown: Sequence[Combination], metric: str, n: int) -> str:
+def _forest(context: Context, shown: Sequence[Combination], metric: str) -> str:
     dots = []
     for combination in shown:
         found = context.estimates.get((combination, metric))
@@ -155,12 +182,12 @@ def _forest(context: Context, shown: Sequence[Combination], metric: str, n: int)
         ceiling = found.ceiling if metric in ask.PREFERRED_METRICS[:2] else None
         bounds = found.low, found.high, ceiling
         chance = _chance(metric, found)
-        dots.append(Dot(label, found.value, *bounds, token, found.reason, chance))
+        range_ = band(context, combination, metric, found.n or 0)
+        dots.append(Dot(label, found.value, *bounds, token, found.reason, chance, range_))
     return forest(
         dots,
         name=f"agreement-{_slug(metric)}",
         metric=metric,
-        band=null_band(metric, n),
         reference=REFERENCE.get(metric, 1.0),
         floor=FLOOR.get(metric),
     )
@@ -171,13 +198,12 @@ def _slug(metric: str) -> str:
     return f"absolute-{words}" if absolute(metric) else words
 
 
-def _reading(context: Context, n: int) -> str:
+def _reading(context: Context) -> str:
     ranked, primary = context.ranked(), context.primary or ""
     if not ranked:
         return "No agreement has a value; the reasons are listed below."
     best, worst = ranked[0], ranked[-1]
     name = context.named(primary)
-    band = null_band(primary, n)
     if len(ranked) == 1:
         words = f"{name} is {_words(primary, best[1])}"
     else:
@@ -185,13 +211,17 @@ def _reading(context: Context, n: int) -> str:
             f"{name} runs from {_words(primary, worst[1])} ({context.label(worst[0])})"
             f" to {_words(primary, best[1])} ({context.label(best[0])})"
         )
-    if band is None:
+    bands = [band(context, combination, primary, found.n or 0) for combination, found in ranked]
+    if None in bands:
         return f"{words}."
-    above = sum((found.low if found.low is not None else found.value or 0) > band[1]
-                for _, found in ranked)  # fmt: skip
+    above = sum(
+        (found.low if found.low is not None else found.value or 0) > edges[1]
+        for (_, found), edges in zip(ranked, bands, strict=True)
+        if edges is not None
+    )
     return (
-        f"{words}; {above} of {plural(len(ranked), 'interval')} lie wholly above the chance band"
-        f" of a single test point, {interval(*band)}."
+        f"{words}; {above} of {plural(len(ranked), 'interval')} lie wholly above what scores give"
+        " that say nothing."
     )
 
 
