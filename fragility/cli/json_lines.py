@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from fragility.execution.events import Event
+from fragility.cli.verdicts import Told
+from fragility.execution.events import Event, RunFinished, RunSummary
 
 
 def line(event: Event) -> str:
@@ -17,6 +19,21 @@ def line(event: Event) -> str:
 
 
 def show(event: Event) -> None:
-    """Prints an event at once, so that a pipe sees it while the run goes on."""
-    sys.stdout.write(line(event) + "\n")
+    """Prints an event at once, so that a pipe sees it while the run goes on.
+
+    The end is left to `finish`: what it says is known only after the store is closed.
+    """
+    if not isinstance(event, RunFinished):
+        _print(line(event))
+
+
+def finish(summary: RunSummary, told: Sequence[Told]) -> None:
+    """Prints the end of a run, its summary with the verdicts."""
+    end = json.loads(line(RunFinished(summary)))
+    end["summary"]["verdicts"] = [asdict(one) for one in told]
+    _print(json.dumps(end))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -81,6 +81,7 @@ def run(
 ) -> None:
     """Run a study: what is done already is kept, what is new is computed."""
     from fragility.cli import json_lines, progress
+    from fragility.cli.verdicts import verdicts
     from fragility.execution.run import RunOptions, run_study
     from fragility.plan.fusion import STACK_BYTES
     from fragility.study.load import load_study
@@ -104,6 +105,7 @@ def run(
         return
     if json_:
         summary = run_study(loaded, store, options, json_lines.show)
+        json_lines.finish(summary, [] if summary.interrupted else verdicts(store, summary.run_id))
     else:
         with progress.listener(quiet=quiet) as listener:
             summary = run_study(loaded, store, options, listener)
@@ -129,9 +131,12 @@ def print_summary(summary: RunSummary, store: Path, *, quiet: bool) -> None:
         print("Interrupted. The same command continues where it stopped.", file=sys.stderr)
     if not quiet:
         from fragility.cli.agreement import agreement_table
+        from fragility.cli.verdicts import render, verdicts
 
         if table := agreement_table(store, summary.run_id):
             print(table)
+        if not summary.interrupted and (told := render(verdicts(store, summary.run_id))):
+            print(told)
         print(f"Report: fragility report {summary.study}{_store_option(store)}  (--open shows it)")
     print(last_line(summary))
 

@@ -248,19 +248,46 @@ def _unknown(retraining: Compared, noise: Noise | None) -> str:
     return f"Reliability is unknown ({reason}), and noise may be what lowers agreement."
 
 
+DECISIVE = {
+    FAITHFUL: ("retraining",),
+    ESTIMATOR_FAILS: ("target",),
+    TARGET_MISMATCH: ("target", "retraining", "groups"),
+    ANOTHER_QUESTION: ("target", "retraining"),
+}
+"""What of the evidence decides each verdict."""
+
+
 def sentence(verdict: Verdict, evidence: Evidence) -> str:
     """Returns the verdict in a sentence, with the numbers that decide it."""
-    target, retraining, groups = evidence.target, evidence.retraining, evidence.groups
-    decisive = {
-        FAITHFUL: (retraining,),
-        ESTIMATOR_FAILS: (target,),
-        TARGET_MISMATCH: (target, retraining, groups),
-        ANOTHER_QUESTION: (target, retraining),
-    }.get(verdict.name, ())
+    decisive = (getattr(evidence, name) for name in DECISIVE.get(verdict.name, ()))
     parts = [f"with {known.words} {_numbers(known)}" for known in decisive if known]
     if parts:
         return f"{verdict.name}; agreement {listing(parts)}."
     return f"{verdict.name}. {' '.join(verdict.because)}"
+
+
+def in_brief(verdict: Verdict, evidence: Evidence) -> str:
+    """Returns the verdict with the numbers that decide it, or what stands in its way, in a line."""
+    decisive = [
+        f"{_brief(known)} with {known.words}"
+        for known in (getattr(evidence, name) for name in DECISIVE.get(verdict.name, ()))
+        if known
+    ]
+    if verdict.name == NOT_MEASURABLE and evidence.noise:
+        count = plural(evidence.noise.replicates, "replicate")
+        decisive = [f"reliability {_estimate(evidence.noise.mean)} of {count}"]
+    if decisive:
+        return f"{verdict.name} ({'; '.join(decisive)})"
+    reason = verdict.because[0].rstrip(".") if verdict.because else "nothing was measured"
+    return f"{verdict.name}: {reason[0].lower()}{reason[1:]}"
+
+
+def _brief(compared: Compared) -> str:
+    observed = _estimate(compared.observed)
+    if compared.corrected is None or compared.corrected.value is None:
+        return observed
+    corrected = _estimate(compared.corrected)
+    return observed if corrected == observed else f"{observed}, corrected for noise {corrected},"
 
 
 def _numbers(compared: Compared) -> str:

@@ -69,12 +69,13 @@ def test_a_run_ends_with_agreement_the_next_step_and_the_counts(
     pretend(DONE)
     assert code_of("run", "quickstart", "--store", store) == 0
     output = capsys.readouterr()
-    header, row, report, last = output.out.splitlines()
+    header, row, verdict, report, last = output.out.splitlines()
     assert header.split()[:4] == ["arm", "estimator", "procedure", "Pearson"]
     assert row.split() == [
         *("mlp", "exact", "warm", "0.50", "[.40,.60]", "0.50", "[.40,.60]"),
         *("0.50", "-", "same", "parameters"),
     ]
+    assert verdict.split()[:4] == ["verdict", "mlp", "exact", "cannot"]
     assert report == f"Report: fragility report iris --store {store}  (--open shows it)"
     assert last == "Done. OK=1830 CACHED=2 FAILED=0 SKIPPED=0 in 29 s, peak 0.9 GB"
     assert output.err.splitlines() == ["iris: 2 tasks, about 31 s  (run r)"]
@@ -124,6 +125,8 @@ def test_json_has_stdout_for_itself(
     objects = [json.loads(line) for line in output.out.splitlines()]
     assert [o["event"] for o in objects] == ["plan_ready", "run_finished"]
     assert objects[-1]["summary"]["failed"] == 12
+    (told,) = objects[-1]["summary"]["verdicts"]
+    assert (told["arm"], told["estimator"], told["verdict"]) == ("mlp", "exact", "cannot tell")
     assert output.err == ""
 
 

@@ -57,7 +57,7 @@ def forest(
         for y, row in enumerate(rows):
             axes.axhline(y, color=GRID, linewidth=0.6, zorder=0.5)
             if row.band:
-                axes.fill_betweenx([y - 0.26, y + 0.26], *row.band, color=BAND, linewidth=0,
+                axes.fill_betweenx([y - 0.14, y + 0.14], *row.band, color=BAND, linewidth=0,
                                    zorder=0.6)  # fmt: skip
             axes.annotate(
                 _shorten(row.label), (0, y), (0, 6), xycoords=("axes fraction", "data"),
