@@ -1,4 +1,4 @@
-"""The few statistics a page needs that no table holds: null bands, Student intervals, ANOVA."""
+"""The few statistics a page needs that no table holds: null bands, Student intervals, trends."""
 
 from __future__ import annotations
 
@@ -98,21 +98,6 @@ def line(x: Values, y: Values) -> tuple[float, float] | None:
         return None
     slope = float(dx @ (y - y.mean())) / spread
     return slope, float(y.mean() - slope * x.mean())
-
-
-def anova(groups: Sequence[Values]) -> tuple[float, float] | None:
-    """Returns F and p of a one-way ANOVA, None when there is nothing to compare."""
-    groups = [group for group in groups if group.size]
-    n, k = sum(group.size for group in groups), len(groups)
-    if k < 2 or n <= k:
-        return None
-    grand = np.concatenate(groups).mean()
-    between = sum(group.size * (group.mean() - grand) ** 2 for group in groups)
-    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
-    if within == 0:
-        return None
-    statistic = float(between / (k - 1) / (within / (n - k)))
-    return statistic, float(fdtrc(k - 1, n - k, statistic))
 
 
 def trend(x: Values, y: Values) -> float | None:

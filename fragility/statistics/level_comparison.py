@@ -52,10 +52,11 @@ class Difference:
 class LevelComparison:
     """All pairs of a factor's levels.
 
-    `ends` is the last level against the first. `p_different` is the smallest p of all pairs times
-    their number (Bonferroni); `p_equivalent` the largest `p_margin`: all pairs are equivalent only
-    where each is (an intersection-union test, which needs no correction). Both are None exactly
-    when `reason` says why.
+    `ends` is the last level against the first. `p_different` is Bonferroni's p that some pair
+    differs, half of it given to the ends: twice the p of the ends, or the smallest p of all pairs
+    times twice their number, or 1; with two levels their p. `p_equivalent` is the largest
+    `p_margin`: all pairs are equivalent only where each is (an intersection-union test, which needs
+    no correction). Both are None exactly when `reason` says why.
     """
 
     ends: Difference
@@ -107,9 +108,11 @@ def compare_levels(
     reason = next((pair.reason for pair in pairs if pair.reason is not None), None)
     if reason is not None:
         return LevelComparison(ends, pairs, None, None, reason)
-    smallest = min(pair.p or 0.0 for pair in pairs)
+    smallest = ends.p or 0.0
+    if len(pairs) > 1:
+        smallest = 2 * min(smallest, len(pairs) * min(pair.p or 0.0 for pair in pairs))
     largest = max(pair.p_margin or 0.0 for pair in pairs)
-    return LevelComparison(ends, pairs, min(1.0, smallest * len(pairs)), largest, None)
+    return LevelComparison(ends, pairs, min(1.0, smallest), largest, None)
 
 
 def _difference(
@@ -129,7 +132,8 @@ def _difference(
     counts = (len(set(repeats)), len(set(tests)) if paired else 0)
 
     def none(reason: str) -> Difference:
-        return Difference(first, second, *[None] * 5, *counts, (), False, reason)
+        ends = (None, None, None)
+        return Difference(first, second, *ends, None, None, *counts, (), reason=reason)
 
     if counts[0] < 2:
         return none("one repeat says nothing of others" if shared else "no repeat is shared")

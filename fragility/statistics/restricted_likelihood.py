@@ -107,9 +107,8 @@ class RestrictedLikelihood:
         grid = np.stack(np.meshgrid(*[STARTS] * count), axis=-1).reshape(-1, count)
         start = min(grid, key=self.profiled)
         simplex = np.vstack([start, *(start + 0.2 * (1 + start) * unit for unit in np.eye(count))])
-        # The criterion is even in each ratio; a bound at 0 would flatten the simplex for good.
         found = minimize(
-            lambda ratios: self.profiled(np.minimum(np.abs(ratios), 10 * MOST)),
+            self._even,
             start,
             method="Nelder-Mead",
             options={"initial_simplex": simplex, "xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000},
@@ -117,6 +116,10 @@ class RestrictedLikelihood:
         size = np.abs(found.x)
         ratios = np.where(size < VANISHING, 0.0, size)
         return None if ratios.max() > MOST else np.asarray(np.square(ratios))
+
+    def _even(self, ratios: Array) -> float:
+        """Returns the criterion at ratios of any sign: a bound at 0 would flatten a simplex."""
+        return self.profiled(np.minimum(np.abs(ratios), 10 * MOST))
 
 
 def _summed(codes: Codes, size: int, columns: Array) -> Array:

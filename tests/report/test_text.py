@@ -94,12 +94,10 @@ def test_null_band_is_the_critical_value_of_pearson() -> None:
     assert statistics.null_band("slope", 25) is None
 
 
-def test_anova_and_trend_agree_with_scipy() -> None:
+def test_trend_agrees_with_scipy() -> None:
     rng = np.random.default_rng(0)
-    groups = [rng.normal(mean, 1, 12) for mean in (0, 0.5, 1)]
-    expected = stats.f_oneway(*groups)
-    assert statistics.anova(groups) == pytest.approx((expected.statistic, expected.pvalue))
-    x, y = np.repeat(np.arange(3.0), 12), np.concatenate(groups)
+    x = np.repeat(np.arange(3.0), 12)
+    y = x / 2 + rng.normal(0, 1, 36)
     assert statistics.trend(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
 
 

@@ -117,17 +117,22 @@ def test_pairs_are_all_pairs_and_the_clearest_is_found() -> None:
     assert [(p.first, p.second) for p in found.pairs] == [("0", "1"), ("0", "2"), ("1", "2")]
     assert (found.ends.first, found.ends.second) == ("0", "2")
     assert found.clearest in (found.pairs[0], found.pairs[2])
-    assert found.p_different == pytest.approx(3 * min(p.p for p in found.pairs))
+    assert found.p_different == pytest.approx(6 * min(p.p for p in found.pairs))
+    slope = compared(study(6, [0.5, 0.53, 0.7]))
+    assert slope.clearest is slope.ends
+    assert slope.p_different == pytest.approx(2 * slope.ends.p)
     assert found.p_equivalent == max(p.p_margin for p in found.pairs)
     assert found.p_equivalent > 0.99
 
 
 def test_the_chance_of_a_false_claim_is_the_level() -> None:
-    """No difference called one, with two levels; one of the margin's size called none."""
+    """No difference called one, two levels and three; one of the margin's size called none."""
     small = (0.2, 0.2, 0.05, 0.05, 0.05)
     none = [compared(study(s, [0.5, 0.5], (6, 8), small)).p_different < 0.05 for s in range(1000)]
     edge = [compared(study(s, [0.5, 0.6], (6, 8), small)).p_equivalent < 0.05 for s in range(1000)]
     assert within(np.mean(none), 0.05, 1000)
+    three = [compared(study(s, [0.5] * 3, (6, 8), small)).p_different < 0.05 for s in range(1000)]
+    assert np.mean(three) < 0.05
     assert np.mean(edge) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
 
 

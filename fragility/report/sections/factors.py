@@ -1,48 +1,88 @@
 """Against factors: agreement and the top eigenvalue by swept value, as distributions over repeats.
 
-Figures 1 to 3 of Epifano et al. 2023, signed.
+Figures 1 to 3 of Epifano et al. 2023, signed, with their test and what it leaves open.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fragility.report.comparisons import Comparison, Family, compare, family
 from fragility.report.context import Context, metric_name, spread
+from fragility.report.declared import equivalence_margin
+from fragility.report.factor_words import METHOD, reading, row, rules
 from fragility.report.facts import TOP
-from fragility.report.figures.distributions import Line, distributions
+from fragility.report.figures.distributions import distributions
 from fragility.report.palette import MARKERS
 from fragility.report.parts import Chart, DataTable, Key, Panel, Section, data_table
-from fragility.report.series import Contrast, Settings, contrast, swept
+from fragility.report.series import Settings, by_level, swept
 from fragility.report.source import Row
 from fragility.report.statistics import null_band
 from fragility.report.text import listing, plural
+from fragility.statistics.level_comparison import Unit
 from fragility.store import report_queries as ask
+from fragility.store.variation_queries import MEASURES, factor_points
 
 SHAPES = ("dot", "square", "triangle", "diamond", "down", "plus")
-METRICS = ("pearson", "spearman")
 MOST_SERIES, MOST_LEVELS, MOST_JUDGES, MOST_TESTS = 6, 16, 3, 24
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What one panel shows: a metric under one estimator and procedure, or a diagnostic."""
+    """A metric under one estimator and procedure, or a diagnostic.
+
+    `rows` are the repeats' values, `points` those at each test point; not all are `drawn`.
+    """
 
     name: str
     metric: str
     rows: Sequence[Row]
+    points: Sequence[Row]
+    drawn: bool
+
+    @property
+    def correlation(self) -> bool:
+        """Whether the margin of the study is in this quantity's unit."""
+        return self.metric in MEASURES
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether it is positive and spans more than an axis of its own shows."""
+        values = np.array([row["value"] for row in self.rows], dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if self.correlation or not values.size:
+            return False
+        return bool(values.min() > 0 and values.max() > 50 * values.min())
 
 
 def section(context: Context) -> Section:
     """Returns one chart and one table of tests for every swept factor."""
-    factors = [
-        _factor(context, index, name, levels)
-        for index, (name, levels) in enumerate(swept(context).items())
-    ]
-    return Section("factors", "Against factors", {"factors": factors, "none": _none(context)})
+    factors = swept(context)
+    margin = equivalence_margin(context.source.run)
+    quantities = {name: list(_quantities(context, name)) for name in factors}
+    tests = family(
+        [
+            comparison
+            for name, levels in factors.items()
+            for quantity in quantities[name]
+            for comparison in _comparisons(context, name, levels, quantity, margin)
+        ],
+        margin,
+    )
+    data = {
+        "factors": [
+            _factor(context, index, name, levels, quantities[name], tests)
+            for index, (name, levels) in enumerate(factors.items())
+        ],
+        "none": _none(context),
+        "rules": rules(tests) if tests.judged else "",
+        "method": METHOD,
+    }
+    return Section("factors", "Against factors", data)
 
 
 def _none(context: Context) -> str:
@@ -52,49 +92,100 @@ def _none(context: Context) -> str:
     return f"Nothing was swept in this study, and every arm has {over}: there is nothing to draw."
 
 
-def _factor(context: Context, index: int, factor: str, levels: list[str]) -> dict[str, object]:
+def _comparisons(
+    context: Context, factor: str, levels: Sequence[str], quantity: Quantity, margin: float
+) -> Iterator[Comparison]:
+    settings = Settings(context, factor)
+    points = settings.grouped(quantity.points)
+    for label, rows in settings.grouped(quantity.rows).items():
+        yield compare(
+            (factor, quantity.name, label),
+            quantity.metric,
+            levels,
+            by_level(rows),
+            _units(points.get(label, ())),
+            margin=margin,
+            correlation=quantity.correlation,
+            logarithmic=quantity.logarithmic,
+        )
+
+
+def _units(rows: Sequence[Row]) -> Mapping[str, dict[Unit, float]]:
+    found: dict[str, dict[Unit, float]] = defaultdict(dict)
+    for one in rows:
+        found[one["factor_value"]][one["repeat"], one.get("test")] = one["value"]
+    return found
+
+
+def _factor(
+    context: Context,
+    index: int,
+    factor: str,
+    levels: list[str],
+    quantities: Sequence[Quantity],
+    tests: Family,
+) -> dict[str, object]:
     shown, settings, n = spread(levels, MOST_LEVELS), Settings(context, factor), _n(context)
     panels: list[Panel] = []
-    tests: list[Contrast] = []
     keys: dict[str, Key] = {}
     hidden: set[str] = set()
-    for number, quantity in enumerate(_quantities(context, factor)):
+    for number, quantity in enumerate(quantities):
         lines = settings.lines(quantity.rows)
-        if not lines:
+        if not lines or not quantity.drawn:
             continue
         hidden |= {line.label for line in lines[MOST_SERIES:]}
         for line in lines[:MOST_SERIES]:
             shape = SHAPES[MARKERS.index(line.marker)]
             keys.setdefault(line.label, Key(line.label, line.token, shape))
-        name = f"factor-{index}-{number}"
-        panels.append(_panel(quantity, lines[:MOST_SERIES], shown, name, factor, n))
-        tests += [contrast(quantity.name, quantity.metric, line, levels) for line in lines]
-    reading = _reading(tests, factor, levels)
+        drawing = distributions(
+            lines[:MOST_SERIES],
+            shown,
+            name=f"factor-{index}-{number}",
+            title=f"{quantity.name} against {factor}",
+            axis=factor.split(".")[-1],
+            quantity=quantity.name.partition(" · ")[0],
+            metric=quantity.metric,
+            band=null_band(quantity.metric, n),
+            logarithmic=quantity.logarithmic,
+        )
+        panels.append(Panel(drawing, quantity.name, "geometric means" * quantity.logarithmic))
+    found = tests.of(factor)
+    words = reading(found, factor, levels, tests.margin)
     if not panels:
-        return {"chart": None, "words": reading, "tests": [], "more": 0}
+        return {"chart": None, "words": words, "tests": [], "more": 0}
     chart = Chart(
         f"factor-{index}",
         f"Agreement and curvature against {factor}",
         panels,
-        reading,
+        words,
         _tables(context, factor),
         [*keys.values(), Key(f"what unrelated numbers give (95 %, n = {n})", "band", "band")],
         _notes(context, levels, shown, hidden),
     )
-    return {"chart": chart, "tests": tests[:MOST_TESTS], "more": max(0, len(tests) - MOST_TESTS)}
+    rows = [row(one, tests.margin) for one in found]
+    return {"chart": chart, "tests": rows[:MOST_TESTS], "more": max(0, len(rows) - MOST_TESTS)}
 
 
 def _quantities(context: Context, factor: str) -> Iterator[Quantity]:
-    """Each metric under each shown estimator and procedure, then the top eigenvalue."""
-    for metric in METRICS:
-        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in context.source.ask(ask.factor_agreement(factor, metric)):
-            groups[row["estimator"], row["procedure"]].append(row)
-        for judge in spread(sorted(groups), MOST_JUDGES):
+    """Each metric under each estimator and procedure, then the top eigenvalue."""
+    for metric in MEASURES:
+        cells, points = (
+            _by_judge(context.source.ask(query))
+            for query in (ask.factor_agreement(factor, metric), factor_points(factor, metric))
+        )
+        drawn = spread(sorted(cells), MOST_JUDGES)
+        for judge in sorted(cells):
             words = " · ".join((metric_name(metric), *_varying(context, judge)))
-            yield Quantity(words, metric, groups[judge])
+            yield Quantity(words, metric, cells[judge], points.get(judge, ()), judge in drawn)
     rows = context.source.ask(ask.factor_diagnostic(factor, TOP))
-    yield Quantity("top Hessian eigenvalue", TOP, rows)
+    yield Quantity("top Hessian eigenvalue", TOP, rows, rows, True)
+
+
+def _by_judge(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for one in rows:
+        groups[one["estimator"], one["procedure"]].append(one)
+    return groups
 
 
 def _varying(context: Context, judge: tuple[str, str]) -> list[str]:
@@ -111,28 +202,12 @@ def _n(context: Context) -> int:
     return min((e.n for e in context.estimates.values() if e.n), default=0)
 
 
-def _panel(
-    quantity: Quantity, lines: Sequence[Line], levels: Sequence[str], name: str, factor: str, n: int
-) -> Panel:
-    values = np.concatenate([np.asarray(v) for line in lines for v in line.values.values()])
-    band = null_band(quantity.metric, n)
-    wide = bool(band is None and values.min() > 0 and values.max() > 50 * values.min())
-    drawing = distributions(
-        lines,
-        levels,
-        name=name,
-        title=f"{quantity.name} against {factor}",
-        axis=factor.split(".")[-1],
-        quantity=quantity.name.partition(" · ")[0],
-        metric=quantity.metric,
-        band=band,
-        logarithmic=wide,
-    )
-    return Panel(drawing, quantity.name, "geometric means" if wide else "")
-
-
 def _tables(context: Context, factor: str) -> list[DataTable]:
-    queries = [ask.factor_agreement(factor, metric) for metric in METRICS]
+    queries = [
+        query(factor, metric)
+        for metric in MEASURES
+        for query in (ask.factor_agreement, factor_points)
+    ]
     queries.append(ask.factor_diagnostic(factor, TOP))
     found = [context.source.fetch(query) for query in queries]
     return [data_table(rows) for rows in found if len(rows)]
@@ -149,19 +224,7 @@ def _notes(
         notes.append(f"Not drawn: {listing(sorted(hidden))}; the queries have them.")
     if len(judges) > MOST_JUDGES:
         notes.append(
-            f"{MOST_JUDGES} of {len(judges)} estimators and procedures are drawn; the queries have"
-            " all."
+            f"{MOST_JUDGES} of {len(judges)} estimators and procedures are drawn; the table and the"
+            " queries have all."
         )
     return notes
-
-
-def _reading(tests: Sequence[Contrast], factor: str, levels: Sequence[str]) -> str:
-    if not tests:
-        return f"No value was measured at any of the {len(levels)} values of {factor}."
-    first = [found for found in tests if found.quantity == tests[0].quantity]
-    words = [f"{t.series} {t.first} and {t.last} (rank trend {t.trend})" for t in first[:3]]
-    more = f"; {len(first) - 3} more series are in the table" if len(first) > 3 else ""
-    return (
-        f"Mean {first[0].quantity} at the first and the last of {len(levels)} values of {factor}:"
-        f" {'; '.join(words)}{more}."
-    )

@@ -1,0 +1,37 @@
+"""What a study declares, as run: its text, changed by the overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+EQUIVALENCE_MARGIN = 0.1
+"""The margin of a study that declares none; stores hold the text of studies, not their defaults."""
+
+
+def declared(run: Mapping[str, Any], key: str) -> Any:
+    """Returns the value of a key at the top of the study, None where it is not declared."""
+    written = _yaml(run.get("study_text") or "")
+    value = written.get(key) if isinstance(written, dict) else None
+    for override in json.loads(run.get("overrides") or "[]"):
+        path, _, text = override.partition("=")
+        if path.strip() == key:
+            value = _yaml(text)
+    return value
+
+
+def equivalence_margin(run: Mapping[str, Any]) -> float:
+    """Returns up to which difference the study calls correlations equivalent."""
+    value = declared(run, "equivalence_margin")
+    return float(value) if isinstance(value, int | float) else EQUIVALENCE_MARGIN
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
