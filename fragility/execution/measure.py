@@ -13,6 +13,7 @@ from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
 from fragility.metrics.agreement import measure as measure_agreement
+from fragility.numerics.measurables import derivative, measured
 from fragility.plan.compile import bootstrap_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.procedures import Chosen
@@ -21,18 +22,26 @@ from fragility.selectors import Choice
 
 @dataclass(frozen=True)
 class Effects:
-    """Losses `before` (T,), `after` (R, S, T) without what each slot removes, `placebo` (R, T).
+    """Measurables `before` and `after` (R, S, T), of R replicates, S slots and T test points.
 
-    `members` are the training points of each slot, `probabilities` (S,) those of their inclusion in
-    the draw, where they are known and differ.
+    `chosen`: what slots remove; `base` and `placebo` (R, T): the base model's, and those of the
+    retraining that removes nothing; `scale` (S, T): by which a score predicts an effect;
+    `probabilities` (S,) of the slots' inclusion in the draw, where they are known and differ.
     """
 
-    members: tuple[NDArray[np.int64], ...]
+    chosen: Chosen
     test_points: NDArray[np.int64]
+    base: NDArray[np.float64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     placebo: NDArray[np.float64]
+    scale: NDArray[np.float64]
     probabilities: NDArray[np.float64] | None
+
+    @property
+    def members(self) -> tuple[NDArray[np.int64], ...]:
+        """The training points of each slot."""
+        return self.chosen.members
 
 
 def group_id(members: NDArray[np.int64]) -> int:
@@ -61,14 +70,24 @@ def effects_of(bench: Workbench, task: Task) -> Effects:
     procedure = planned.cell.procedures[str(task.procedure)]
     test_points = bench.test_points(planned, procedure).points
     dtype = procedure.retraining(planned.cell.training).torch_dtype
-    before = bench.test_losses(planned, dtype)[test_points]
+    losses = bench.test_losses(planned, dtype)[test_points]
     retrainings = [i for i in task.inputs if bench.plan.tasks[i].kind == "retrain"]
     after = np.stack([bench.store.arrays(i, "test_loss")["test_loss"] for i in retrainings])
     after = after[:, test_points].reshape(procedure.conduct.replicates, -1, len(test_points))
     # The first retraining of every replicate is the placebo.
-    removed = bench.removed(task)
-    weighted = _telling(removed.probabilities)
-    return Effects(removed.members, test_points, before, after[:, 1:], after[:, 0], weighted)
+    compared = procedure.compared(bench.removed(task), losses, after[:, 1:])
+    measurable = procedure.measurable
+    base = measured(losses, measurable)
+    return Effects(
+        compared.chosen,
+        test_points,
+        np.broadcast_to(base, (len(after), len(base))),
+        measured(compared.before, measurable),
+        measured(compared.after, measurable),
+        measured(after[:, 0], measurable),
+        compared.lost[:, None] * derivative(losses, measurable),
+        _telling(compared.chosen.probabilities),
+    )
 
 
 def _telling(probabilities: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
@@ -80,39 +99,51 @@ def _telling(probabilities: NDArray[np.float64] | None) -> NDArray[np.float64] |
 
 def _record_effects(outcome: Outcome, bench: Workbench, task: Task, position: int) -> None:
     planned = bench.cell(task)
-    removes = planned.cell.procedures[str(task.procedure)].removes
+    procedure = planned.cell.procedures[str(task.procedure)]
+    removes = procedure.removes
     effects = effects_of(bench, task)
     tests, slots = effects.test_points, len(effects.members)
     named = {"train_point": None, "group_id": None}
     of_slots = {**named, **_named(removes, effects.members, len(tests))}
     for replicate in range(len(effects.after)):
-        placebo = effects.placebo[replicate]
+        base, placebo = effects.base[replicate], effects.placebo[replicate]
         outcome.add(
             "effect_facts",
             position,
             replicate=replicate,
             removal="placebo",
             test_point=tests,
-            before=effects.before,
+            before=base,
             after=placebo,
-            effect=placebo - effects.before,
+            effect=placebo - base,
+            measurable=procedure.measurable,
+            score_scale=0.0,
             **named,
         )
-        after = effects.after[replicate]
+        before, after = effects.before[replicate], effects.after[replicate]
         outcome.add(
             "effect_facts",
             position,
             replicate=replicate,
             removal=removes,
             test_point=np.tile(tests, slots),
-            before=np.tile(effects.before, slots),
+            before=before.ravel(),
             after=after.ravel(),
-            effect=(after - effects.before).ravel(),
+            effect=(after - before).ravel(),
+            measurable=procedure.measurable,
+            score_scale=effects.scale.ravel(),
             **of_slots,
         )
     if removes == "group":
-        for members in effects.members:
-            outcome.add("group_facts", position, group_id=group_id(members), train_point=members)
+        rules = effects.chosen.roles or (procedure.rule[1],) * slots
+        for members, rule in zip(effects.members, rules, strict=True):
+            outcome.add(
+                "group_facts",
+                position,
+                group_id=group_id(members),
+                rule=rule,
+                train_point=members,
+            )
     _record_points(outcome, bench, task, planned, position)
 
 
@@ -130,6 +161,7 @@ def _record_points(
 ) -> None:
     procedure = planned.cell.procedures[str(task.procedure)]
     data = bench.catalog.data(planned.cell.dataset, planned.cell.seed)
+    losses = bench.base_losses(planned)
     splits = {
         "train": (_removed_points(bench.removed(task), procedure.rule[1]), data.train),
         "test": (bench.test_points(planned, procedure), data.test),
@@ -145,6 +177,7 @@ def _record_points(
             role=[choice.roles[place] for place in first],
             value=choice.values[first],
             probability=choice.probabilities[first],
+            loss=losses[f"{split}_loss"][points],
             source_row=examples.rows[points],
         )
 
@@ -185,9 +218,10 @@ def _record_agreement(outcome: Outcome, bench: Workbench, task: Task, position: 
         scores = np.stack([scores[:, one].sum(axis=1) for one in effects.members], axis=1)
     if cell.procedures[str(task.procedure)].removes == "group":
         _record_group_scores(outcome, effects, scores, position)
+    scores = scores * effects.scale.T
     changes = (effects.after - effects.before).transpose(0, 2, 1)
     # A diverged retraining has no effect; it is counted by n, which says how many points are left.
-    finite = np.isfinite(changes).all(axis=(0, 1))
+    finite = np.isfinite(changes).all(axis=(0, 1)) & np.isfinite(scores).all(axis=0)
     # The products of a bootstrap are too small to share: one thread is three times faster than two.
     weightings: list[NDArray[np.float64] | None] = [None]
     if (known := effects.probabilities) is not None and finite.any():

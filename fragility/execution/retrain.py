@@ -25,7 +25,7 @@ from fragility.training import Recorder, Start
 def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> Outcome:
     """Returns the removed point of every retraining, and every test example's loss after it."""
     procedures = [_procedure(bench, task) for task in batch.tasks]
-    removed = _removed(batch, bench)
+    removed, left = _removed(batch, bench)
     if procedures[0].linear_response is not None:
         return respond(batch, bench, removed)
     outcome = Outcome(batch)
@@ -38,8 +38,8 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     bases = [by_train_id[planned.train_id] for planned in cells]
     frozen = [{n: p for n, p in base.items() if n not in layout.names} for base in bases]
     weights = [
-        procedure.weights(planned.facts.n_train, members)
-        for procedure, planned, members in zip(procedures, cells, removed, strict=True)
+        procedure.weights(planned.facts.n_train, members, kept)
+        for procedure, planned, members, kept in zip(procedures, cells, removed, left, strict=True)
     ]
     problem = stack_problem(bench, cells, layout, frozen, weights, dtype)
     problem = anchored(problem, procedures, cells, torch.stack([*map(layout.flatten, bases)]))
@@ -83,16 +83,18 @@ def _procedure(bench: Workbench, task: Task) -> Procedure:
     return bench.cell(task).cell.procedures[str(task.procedure)]
 
 
-def _removed(batch: Batch, bench: Workbench) -> list[NDArray[np.int64] | None]:
-    """Returns the training points that each task removes, None for a placebo."""
+def _removed(batch: Batch, bench: Workbench) -> tuple[list[NDArray[np.int64] | None], list[float]]:
+    """Returns what each task removes, None for a placebo, and what it leaves of their weight."""
     chosen: dict[tuple[int, str | None], Chosen] = {}
     removed: list[NDArray[np.int64] | None] = []
+    left: list[float] = []
     for task in batch.tasks:
         place = (task.cell, task.procedure)
         if place not in chosen:
             chosen[place] = bench.removed(task)
         removed.append(None if task.slot is None else chosen[place].members[task.slot])
-    return removed
+        left.append(0.0 if task.slot is None else chosen[place].weight(task.slot))
+    return removed, left
 
 
 def _start(

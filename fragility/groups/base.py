@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from fragility.errors import UsageError
 from fragility.identity import derive_seed
@@ -16,21 +16,41 @@ from fragility.method import JSON, Method, Room
 from fragility.selectors import Candidates
 
 
+def _fractions_or_numbers(sizes: tuple[float, ...]) -> tuple[float, ...]:
+    broken = [size for size in sizes if size >= 1 and size != int(size)]
+    if broken:
+        raise ValueError(f"{broken[0]} is neither a fraction below 1 nor a whole number")
+    return sizes
+
+
+Sizes = Annotated[
+    tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_fractions_or_numbers)
+]
+"""Sizes of groups: below 1 a fraction of the training set, else a number of examples."""
+
+
+def sizes_in_examples(sizes: Sizes, n_train: int) -> list[int]:
+    """Returns sizes of groups in examples.
+
+    Raises:
+        UsageError: a size leaves no group, or no training set.
+    """
+    found = [round(size * n_train) if size < 1 else int(size) for size in sizes]
+    for asked, size in zip(sizes, found, strict=True):
+        if not 0 < size < n_train:
+            raise UsageError(
+                f"`sizes` has {asked:g}, which makes {size} of {n_train} training examples."
+            )
+    return found
+
+
 class Grouping(Method):
     """Draws `count` groups of each size; a larger `count` leaves the first ones as they are."""
 
-    sizes: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    sizes: Sizes
     """Sizes of the groups: below 1 a fraction of the training set, else a number of examples."""
     count: PositiveInt = 10
     """Number of groups of each size."""
-
-    @field_validator("sizes")
-    @classmethod
-    def _are_fractions_or_numbers(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
-        broken = [size for size in sizes if size >= 1 and size != int(size)]
-        if broken:
-            raise ValueError(f"{broken[0]} is neither a fraction below 1 nor a whole number")
-        return sizes
 
     @property
     def needs_scores_of(self) -> tuple[str, ...]:
@@ -51,12 +71,7 @@ class Grouping(Method):
         return [{**rule, "size": size, "place": place} for size, place in self._places(n_train)]
 
     def _places(self, n_train: int) -> Iterator[tuple[int, int]]:
-        for asked in self.sizes:
-            size = round(asked * n_train) if asked < 1 else int(asked)
-            if not 0 < size < n_train:
-                raise UsageError(
-                    f"`sizes` has {asked:g}, which makes {size} of {n_train} training examples."
-                )
+        for size in sizes_in_examples(self.sizes, n_train):
             yield from ((size, place) for place in range(self.count))
 
     def draw(self, candidates: Candidates) -> list[NDArray[np.int64]]:

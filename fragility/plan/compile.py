@@ -286,6 +286,8 @@ class _Compiler:
             raise self._error(f"procedures.{name}.state", UsageError(message))
         if refusal := not_convex_retraining(cell.model, cell.training, procedure):
             raise self._error(f"procedures.{name}.solver", UsageError(refusal))
+        if refusal := procedure.refusal(self.planned.facts.task):
+            raise self._error(f"procedures.{name}.measurable", UsageError(refusal))
         choosers = self._choosers(name, procedure, estimates)
         inputs = [train_id, *choosers]
         watching = self._first(procedure.test_points)
@@ -341,6 +343,7 @@ class _Compiler:
                     selection,
                     # Stored as the role of the points.
                     [procedure.rule[1], procedure.test_points.kind],
+                    [procedure.measurable, procedure.comparison],
                     [task.task_id for task in retrainings],
                 ]
             ),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from fragility.procedures._points import OneAtATime
-from fragility.procedures.base import removal_weights
 from fragility.training import Training
 from fragility.training.full_batch import FullBatch
 from fragility.training.optimizers.lbfgs import LBFGS
@@ -26,7 +23,3 @@ class Optimum(OneAtATime):
         return FullBatch(
             optimizer=LBFGS(), steps=self.steps, gradient_norm=self.gradient_norm, dtype="float64"
         )
-
-    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Returns 1/n, and 0 for the point that is removed."""
-        return removal_weights(n_train, removed, drop=False)

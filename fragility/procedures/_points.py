@@ -36,7 +36,8 @@ class OneAtATime(Procedure):
 
     def choose(self, candidates: Candidates) -> Chosen:
         """Returns the selector's points."""
-        choice, asked = self.train_points.choose(candidates), len(self.slots(len(candidates)))
+        choice = self.train_points.choose(candidates)
+        asked = len(self.train_points.slots(len(candidates)))
         if len(choice.points) < asked:
             raise MethodFailure(
                 f"`{self.train_points.kind}` finds {len(choice.points)} training points of the "

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fragility.procedures.base import Conduct, Procedure, removal_weights
+from fragility.procedures.base import Conduct, Procedure
 from fragility.training import Order, Training
 from fragility.training.newton import Newton
 
@@ -90,6 +88,7 @@ class Retraining(Procedure):
         limited = training.limited(budget, self.gradient_norm)
         return limited if self.order is None else limited.ordered(self.order)
 
-    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Returns 1/n, or 1 over the number that is left; 0 for what is removed."""
-        return removal_weights(n_train, removed, drop=self.removal == "drop")
+    @property
+    def drops(self) -> bool:
+        """Whether the mean runs over the examples that are left."""
+        return self.removal == "drop"

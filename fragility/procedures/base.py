@@ -12,23 +12,10 @@ from pydantic import field_validator
 
 from fragility.method import JSON, Method, Room
 from fragility.numerics.curvature import Curvature
+from fragility.numerics.measurables import TASKS, Measurable
 from fragility.numerics.network import ParameterSet
 from fragility.selectors import SELECTORS, Candidates, Selector
 from fragility.training import Training
-
-# The training's identity, the slots and the seeds hold what these decide.
-_ELSEWHERE = frozenset(
-    {
-        "train_points",
-        "groups",
-        "test_points",
-        "replicates",
-        "record_every",
-        "epochs",
-        "order",
-        "solver",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -50,13 +37,33 @@ class Chosen:
 
     `values` (slots,): what each was chosen by, NaN where by nothing. `probabilities` (slots,): with
     which the draw includes each, NaN or None where that is not known. `roles`: the kind of rule
-    that chose each, where it is not the procedure's.
+    that chose each, where it is not the procedure's. `kept` (slots,): what is left of the weight of
+    each slot's examples, None where nothing is.
     """
 
     members: tuple[NDArray[np.int64], ...]
     values: NDArray[np.float64]
     probabilities: NDArray[np.float64] | None = None
     roles: tuple[str, ...] | None = None
+    kept: NDArray[np.float64] | None = None
+
+    def weight(self, slot: int) -> float:
+        """Returns what is left of the weight of a slot's examples; 0 where they are removed."""
+        return 0.0 if self.kept is None else float(self.kept[slot])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Losses `before` and `after` (R, S, T) of replicates, slots and test points.
+
+    `chosen`: what the slots remove; `lost` (S,): how much less weight its examples have after than
+    before, 1 for a removal.
+    """
+
+    chosen: Chosen
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    lost: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,12 +106,22 @@ class Procedure(Method):
 
     removes: ClassVar[Literal["point", "group"]]
     """Whether a slot holds one training point or a group of them."""
+    elsewhere: ClassVar[frozenset[str]] = frozenset(
+        {"train_points", "groups", "test_points", "measurable", "replicates", "record_every"}
+        | {"epochs", "order", "solver"}
+    )
+    """Fields that decide no retraining by themselves: slots, seeds or the training's identity hold
+    what they say, or they say what is measured."""
 
     test_points: Annotated[Selector, SELECTORS]
     """Which test points the effect is measured on."""
     parameters: ParameterSet = "all"
     """What is retrained: `all`, `last_layer`, `last_layer_weight`, or patterns of parameter names
     such as `["3.*"]`; the rest is frozen at the base model's values."""
+    measurable: Measurable = "loss"
+    """What is measured of a test point: its `loss`; `margin`, the log-odds of the right class;
+    `probability` of the right class; `absolute_error` of a regression. Scores predict the change of
+    the loss; for another measurable they are multiplied by its derivative at the base model."""
 
     @field_validator("test_points")
     @classmethod
@@ -116,6 +133,11 @@ class Procedure(Method):
     def objection(self, training: Training) -> str | None:
         """Returns why this makes no sense with a base model trained that way; None if it does."""
         return None
+
+    def refusal(self, task: str) -> str | None:
+        """Returns why this cannot measure a classification or regression, None if it can."""
+        only = TASKS.get(self.measurable, task)
+        return None if only == task else f"`{self.measurable}` is for {only}; this data is {task}."
 
     @property
     def conduct(self) -> Conduct:
@@ -171,7 +193,7 @@ class Procedure(Method):
     def removals(self, n_train: int) -> list[Removal]:
         """Returns every retraining, for each replicate a placebo first, then slot by slot."""
         how: dict[str, JSON] = {
-            name: value for name, value in self.identity().items() if name not in _ELSEWHERE
+            name: value for name, value in self.identity().items() if name not in self.elsewhere
         }
         slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
         slots += list(enumerate(self.slots(n_train)))
@@ -185,24 +207,37 @@ class Procedure(Method):
     def retraining(self, training: Training) -> Training:
         """Returns how retraining goes, given how the base model was trained."""
 
-    @abstractmethod
-    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    @property
+    def comparison(self) -> str:
+        """What retrainings are compared with: the base model."""
+        return "base"
+
+    @property
+    def drops(self) -> bool:
+        """Whether the objective's mean runs over what is left, instead of staying over n."""
+        return False
+
+    def weights(
+        self, n_train: int, removed: NDArray[np.int64] | None, kept: float = 0.0
+    ) -> NDArray[np.float64]:
         """Returns the weight of each training example in the objective, with the mean's factor.
 
-        `removed` are the positions that a slot removes, None for a placebo.
+        `removed` are the positions that a slot removes, None for a placebo; `kept` is what is left
+        of their weight. A mean over what is left counts that too.
         """
+        weights = np.full(n_train, 1 / n_train)
+        if removed is not None:
+            if self.drops:
+                weights[:] = 1 / (n_train - (1 - kept) * len(removed))
+            weights[removed] *= kept
+        return weights
 
-
-def removal_weights(
-    n_train: int, removed: NDArray[np.int64] | None, *, drop: bool
-) -> NDArray[np.float64]:
-    """Returns 1/n, or with `drop` 1 over the number that is left; 0 for what is removed."""
-    weights = np.full(n_train, 1 / n_train)
-    if removed is not None:
-        if drop:
-            weights[:] = 1 / (n_train - len(removed))
-        weights[removed] = 0
-    return weights
+    def compared(
+        self, chosen: Chosen, before: NDArray[np.float64], after: NDArray[np.float64]
+    ) -> Comparison:
+        """Returns what is compared with what, given losses `before` (T,) and `after` (R, S, T)."""
+        kept = np.zeros(len(chosen.members)) if chosen.kept is None else chosen.kept
+        return Comparison(chosen, np.broadcast_to(before, after.shape), after, 1 - kept)
 
 
 PROCEDURES: Room[Procedure] = Room("procedures", Procedure, "fragility.procedures")

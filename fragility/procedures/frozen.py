@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
 from fragility.procedures._points import OneAtATime
-from fragility.procedures.base import removal_weights
 from fragility.training import Training
 from fragility.training.newton import Newton
 
@@ -38,6 +35,7 @@ class Frozen(OneAtATime):
         """Returns Newton's method in float64."""
         return Newton(dtype="float64", gradient_norm=self.gradient_norm)
 
-    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Returns 1/n, or 1 over the number that is left; 0 for what is removed."""
-        return removal_weights(n_train, removed, drop=self.removal == "drop")
+    @property
+    def drops(self) -> bool:
+        """Whether the mean runs over the examples that are left."""
+        return self.removal == "drop"

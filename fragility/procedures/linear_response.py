@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import NonNegativeFloat
 
 from fragility.numerics.curvature import Curvature
 from fragility.procedures._points import OneAtATime
-from fragility.procedures.base import LinearResponse, removal_weights
+from fragility.procedures.base import LinearResponse
 from fragility.training import Training
 from fragility.training.full_batch import FullBatch
 from fragility.training.optimizers.lbfgs import LBFGS
@@ -42,7 +40,3 @@ class LinearizedRemoval(OneAtATime):
     def retraining(self, training: Training) -> Training:
         """Returns a training of no steps: nothing is trained."""
         return FullBatch(optimizer=LBFGS(), steps=0, dtype="float64")
-
-    def weights(self, n_train: int, removed: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        """Returns 1/n, and 0 for the point that is removed."""
-        return removal_weights(n_train, removed, drop=False)

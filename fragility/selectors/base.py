@@ -25,7 +25,8 @@ class Candidates:
     `losses` (size,): the base model's loss on each candidate. `scores`: by label of an estimator
     its scores (T, size) for the chosen test points, where the selector names it. `seed`: of the
     random draw. `inputs` (size, ...) and `targets` (size, ...) of the candidates. `wrong()`
-    (size,): which of them the base model puts into a class that is not theirs.
+    (size,): which of them the base model puts into a class that is not theirs. `gradient_norms()`
+    (size,): the length of the gradient of each one's loss at the base model.
     """
 
     losses: NDArray[np.floating]
@@ -34,6 +35,7 @@ class Candidates:
     inputs: NDArray[np.floating]
     targets: NDArray[np.generic]
     wrong: Callable[[], NDArray[np.bool_]]
+    gradient_norms: Callable[[], Array]
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -47,6 +49,7 @@ class Candidates:
             inputs=self.inputs[positions],
             targets=self.targets[positions],
             wrong=lambda: self.wrong()[positions],
+            gradient_norms=lambda: self.gradient_norms()[positions],
         )
 
 

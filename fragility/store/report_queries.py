@@ -146,17 +146,20 @@ WITH chosen(cell_id, estimator, procedure, test_point) AS (VALUES
 {values(chosen)}),
 measured AS (
   SELECT cell_id, procedure, removal, test_point, train_point, group_id, avg(effect) AS effect,
-         min(effect) AS lowest, max(effect) AS highest, count(*) AS replicates
+         min(effect) AS lowest, max(effect) AS highest, count(*) AS replicates,
+         min(score_scale) AS scale
   FROM effects
   WHERE (cell_id, procedure, test_point) IN (SELECT (cell_id, procedure, test_point) FROM chosen)
   GROUP BY ALL)
 SELECT h.cell_id, h.estimator, h.procedure, h.test_point, m.removal, m.train_point, m.group_id,
-       g.members, p.source_row, s.score, m.effect, m.lowest, m.highest, m.replicates
+       g.members, p.source_row, s.score * m.scale AS score, m.effect, m.lowest, m.highest,
+       m.replicates
 FROM chosen h JOIN measured m USING (cell_id, procedure, test_point)
 LEFT JOIN scores s ON s.cell_id = h.cell_id AND s.estimator = h.estimator
   AND s.test_point = h.test_point
   AND (s.train_point = m.train_point OR s.group_id = m.group_id)
-LEFT JOIN (SELECT cell_id, procedure, group_id, count(*) AS members FROM groups GROUP BY ALL) g
+LEFT JOIN (SELECT cell_id, procedure, group_id, count(DISTINCT train_point) AS members
+           FROM groups GROUP BY ALL) g
   ON g.cell_id = h.cell_id AND g.procedure = h.procedure AND g.group_id = m.group_id
 LEFT JOIN (SELECT cell_id, procedure, point, min(source_row) AS source_row
            FROM points WHERE split = 'train' GROUP BY ALL) p

@@ -11,10 +11,11 @@ from fragility.store.report_queries import Query, text, values
 
 REMOVALS = Query(
     "removals",
-    "Every effect of a removal; `removed` is the training point, or the group of them.",
+    "Every effect of a removal in the unit of scores, that is, divided by `score_scale`; `removed`"
+    " is the training point, or the group of them.",
     """\
 SELECT cell_id, procedure, removal, test_point, coalesce(train_point, group_id) AS removed,
-       replicate, effect
+       replicate, effect / score_scale AS effect
 FROM effects
 WHERE removal <> 'placebo'
 ORDER BY cell_id, procedure, removal, test_point, removed, replicate""",
@@ -42,8 +43,8 @@ EVIDENCE = Query(
     " points, then over the repeats of an arm.",
     """\
 WITH measured AS (
-  SELECT cell_id, procedure, removal, test_point, train_point, group_id, avg(effect) AS effect,
-         count(*) AS replicates
+  SELECT cell_id, procedure, removal, test_point, train_point, group_id,
+         avg(effect / score_scale) AS effect, count(*) AS replicates
   FROM effects
   WHERE removal <> 'placebo'
   GROUP BY ALL),
@@ -75,7 +76,7 @@ RELIABILITY = Query(
     """\
 WITH single AS (
   SELECT cell_id, procedure, test_point, coalesce(train_point, group_id) AS removed, replicate,
-         effect
+         effect / score_scale AS effect
   FROM effects
   WHERE removal <> 'placebo'),
 centred AS (
@@ -122,7 +123,8 @@ WITH rungs(place, below, truth, procedure) AS (VALUES
 {values(rungs)}),
 here AS (SELECT cell_id FROM cells WHERE arm = {text(arm)}),
 measured AS (
-  SELECT e.cell_id, r.place, e.test_point, e.train_point, avg(e.effect) AS value, count(*) AS n
+  SELECT e.cell_id, r.place, e.test_point, e.train_point, avg(e.effect / e.score_scale) AS value,
+         count(*) AS n
   FROM effects e JOIN here USING (cell_id) JOIN rungs r USING (procedure)
   WHERE e.removal = 'point'
   GROUP BY ALL),

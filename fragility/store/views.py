@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fragility.store.runs import CONTROLS
 from fragility.store.schema import (
     AGREEMENT_COLUMNS,
     EFFECT_COLUMNS,
@@ -50,14 +51,18 @@ def _labels(columns: str) -> str:
     return f"(SELECT DISTINCT task_id, cell_id, {columns} FROM current_tasks)"
 
 
+_OTHERS = f"coalesce(study_path, '') NOT IN {CONTROLS}"
+
 CURRENT_PLANS = View(
     table(
         "current_plans",
-        "One row per study: its newest run, or the run chosen with `--run`.",
+        "One row per study: its newest run, or the run chosen with `--run`; controls beside other"
+        " studies are shown only when chosen.",
         "run_id study plan_id",
     ),
     f"""SELECT run_id, study, plan_id FROM runs
-    WHERE getvariable('{RUN_VARIABLE}') IS NULL OR run_id = getvariable('{RUN_VARIABLE}')
+    WHERE run_id = getvariable('{RUN_VARIABLE}') OR getvariable('{RUN_VARIABLE}') IS NULL
+      AND ({_OTHERS} OR NOT EXISTS (SELECT 1 FROM runs WHERE {_OTHERS}))
     QUALIFY row_number() OVER (PARTITION BY study ORDER BY started DESC, run_id DESC) = 1""",
 )
 CURRENT_TASKS = View(

@@ -25,7 +25,10 @@ SCORES = GENERATOR.standard_normal((2, N))
 
 def candidates(seed: int = 0, targets: np.ndarray = TARGETS) -> Candidates:
     scores = {"exact": SCORES}
-    return Candidates(np.zeros(N), scores, seed, INPUTS, targets, lambda: np.zeros(N, dtype=bool))
+    zeros = np.zeros(N)
+    return Candidates(
+        zeros, scores, seed, INPUTS, targets, lambda: zeros.astype(bool), lambda: zeros
+    )
 
 
 def groupings(sizes: tuple[float, ...], count: int) -> list[Grouping]:

@@ -439,7 +439,7 @@ REVISED = [
 def test_a_raised_revision_is_another_method(
     method: Any, direct: Direct, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(method, "revision", 2)
+    monkeypatch.setattr(method, "revision", method.revision + 1)
     caches = (compiler._identity, compiler._slots)
     for cache in caches:
         cache.cache_clear()

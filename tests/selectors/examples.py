@@ -21,4 +21,5 @@ def candidates(size: int = 60, seed: int = 0, classes: int = 3) -> Candidates:
         inputs=rng.standard_normal((size, 2)),
         targets=targets,
         wrong=lambda: wrong,
+        gradient_norms=lambda: np.zeros(len(wrong)),
     )

@@ -33,7 +33,9 @@ def drawn(selector: Selector, seed: int = 0) -> Choice:
     nothing = np.zeros(N)
     scores = {"exact": SCORES[None]}
     return selector.choose(
-        Candidates(nothing, scores, seed, nothing, nothing, lambda: nothing.astype(bool))
+        Candidates(
+            nothing, scores, seed, nothing, nothing, lambda: nothing.astype(bool), lambda: nothing
+        )
     )
 
 

@@ -30,7 +30,13 @@ LOSSES = np.array([0.3, 0.9, 0.1, 0.5, 0.7])
 SCORES = np.array([[0.1, -3.0, 0.0, 2.0, 0.2], [0.3, -1.0, 0.1, 3.0, 0.0]])
 WRONG = np.array([False, True, True, False, True])
 FIVE = Candidates(
-    LOSSES, {"exact": SCORES}, 0, np.zeros((5, 2)), np.zeros(5, dtype=np.int64), lambda: WRONG
+    LOSSES,
+    {"exact": SCORES},
+    0,
+    np.zeros((5, 2)),
+    np.zeros(5, dtype=np.int64),
+    lambda: WRONG,
+    lambda: np.zeros(5),
 )
 
 
