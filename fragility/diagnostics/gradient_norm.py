@@ -16,7 +16,7 @@ class GradientNorm(Diagnostic):
     """The Euclidean norm of the gradient of the objective, penalty included, in float64.
 
     Influence functions take it to be zero. `example_gradient_norm` is to compare it with: the
-    median norm of one example's share, its gradient over n, which is what a removal takes away.
+    mean norm of one example's share, its gradient over n, which is what a removal takes away.
     When they are alike, retraining mostly goes on training.
 
     Valid when: always.
@@ -27,16 +27,16 @@ class GradientNorm(Diagnostic):
     kind: Literal["gradient_norm"] = "gradient_norm"
 
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:
-        """Returns the norm, and the median norm of one example's share."""
+        """Returns the norm, and the mean norm of one example's share."""
         layout = model.network.layout
         norms = [
             per_example_gradients(model, layout, inputs, targets).norm(dim=1)
             for inputs, targets in example_blocks(model, layout, 0)
         ]
-        share = float(torch.cat(norms).quantile(0.5)) / model.n
+        share = float(torch.cat(norms).mean()) / model.n
         return Findings(
             (
                 Fact(self.kind, float(model.mean_gradient(layout).norm())),
-                Fact("example_gradient_norm", share, "median over training examples"),
+                Fact("example_gradient_norm", share, "mean over training examples"),
             )
         )

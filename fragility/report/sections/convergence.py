@@ -1,25 +1,19 @@
-"""Convergence: whether base models and retrainings stand where the theory needs them to."""
+"""The model: whether base models and retrainings stand where the theory needs them to."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from fragility.report import curvature
 from fragility.report.context import Context, natural, spread
-from fragility.report.facts import BOTTOM, NEGATIVE, TOP
 from fragility.report.figures.norms import Norms, norms
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
 from fragility.report.source import Row
-from fragility.report.text import count, interval, number, percent, plural, whole
+from fragility.report.text import MISSING, count, interval, number, percent, plural, whole
+from fragility.store import curvature_queries as curved
 from fragility.store import report_queries as ask
 
 ROWS = 16
-CURVATURE = (TOP, BOTTOM, NEGATIVE)
-OF_ESTIMATOR = (
-    "curvature_top_eigenvalue",
-    "curvature_bottom_eigenvalue",
-    "curvature_negative_eigenvalues",
-)
 
 
 def section(context: Context) -> Section:
@@ -28,14 +22,17 @@ def section(context: Context) -> Section:
     truth = _sorted(context.source.ask(ask.RETRAININGS))
     data = {
         "models": [_model(context, row) for row in base],
+        "stationarity": curvature.stationarity(context),
         "retrainings": [_retraining(context, row) for row in truth],
-        "spectra": _spectra(context),
+        "spectrum": curvature.chart(context),
+        "curvatures": curvature.curvatures(context),
         "chart": _chart(context, base, truth) if truth else None,
         "tables": [
-            data_table(context.source.fetch(query)) for query in (ask.BASE_MODELS, ask.DIAGNOSTICS)
+            data_table(context.source.fetch(query))
+            for query in (ask.BASE_MODELS, ask.DIAGNOSTICS, curved.EFFECTIVE, curved.MOVED)
         ],
     }
-    return Section("convergence", "Convergence and curvature", data)
+    return Section("convergence", "Model: convergence and curvature", data)
 
 
 def _sorted(rows: Sequence[Row]) -> list[Row]:
@@ -69,7 +66,7 @@ def _retraining(context: Context, row: Row) -> list[str]:
         count(row["diverged"]),
         f"{whole(row['steps'])} (most {whole(row['steps_max'])})",
         number(row["grad_norm"]),
-        interval(row["lowest"], row["highest"]),
+        *curvature.moved(context).get((row["arm"], row["procedure"]), (MISSING,) * 3),
     ]
 
 
@@ -77,34 +74,6 @@ def _share(done: int, judged: int, total: int) -> str:
     if not judged:
         return "no stopping rule"
     return "all" if done == total else f"{count(done)} ({percent(done / total)})"
-
-
-def _spectra(context: Context) -> list[list[str]]:
-    found: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
-    for row in context.source.ask(ask.DIAGNOSTICS):
-        found[row["arm"], row["estimator"] or ""][row["name"]] = row
-    lines = []
-    for (arm, estimator), facts in sorted(
-        found.items(), key=lambda item: (natural(item[0][0]), natural(item[0][1]))
-    ):
-        names = OF_ESTIMATOR if estimator else CURVATURE
-        cells = [_median(facts, name) for name in (*names, "damping")]
-        if any(cell != number(None) for cell in cells):
-            whose = estimator or "the model, all parameters"
-            lines.append([context.arm_label(arm), whose, *cells])
-    return lines
-
-
-def _median(facts: Mapping[str, Row], name: str) -> str:
-    row = facts.get(name)
-    if row is None:
-        return number(None)
-    words = whole if "negative" in name else number
-    if row["value"] is None and row["detail"]:
-        return str(row["detail"])
-    if row["defined"] > 1 and row["lowest"] != row["highest"]:
-        return f"{words(row['value'])} [{words(row['lowest'])}, {words(row['highest'])}]"
-    return words(row["value"])
 
 
 def _chart(context: Context, base: Sequence[Row], truth: Sequence[Row]) -> Chart:
