@@ -18,6 +18,7 @@ Study = Mapping[str, Any]
 
 TINY: Study = {
     "study": "tiny",
+    "controls": False,
     "datasets": {
         "s": {"kind": "synthetic", "n": 40, "n_features": 4, "n_informative": 3, "test_n": 5}
     },

@@ -52,16 +52,21 @@ def show(
     json_: bool = False,
 ) -> None:
     """Prints the plan of a checked study, and saves it if a file is named."""
+    from fragility.cli.controls import announced
     from fragility.execution.preview import preview
     from fragility.plan.record import plan_file
 
     found = preview(loaded, store, options)
     if out is not None:
         out.write_text(json.dumps(plan_file(found.plan)) + "\n", encoding="utf-8")
+    first, line = announced(store) if loaded.study.controls else (0, "")
     if json_:
-        print(json.dumps({**asdict(found.summary), "predicted_seconds": found.predicted_seconds}))
+        told = {"predicted_seconds": found.predicted_seconds, "controls": first}
+        print(json.dumps({**asdict(found.summary), **told}))
     else:
         print(render(found.summary, found.predicted_seconds, found.threads))
+        if first:
+            print(line)
 
 
 def render(summary: PlanSummary, predicted_seconds: float | None, threads: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,7 @@ def run(
 ) -> None:
     """Run a study: what is done already is kept, what is new is computed."""
     from fragility.cli import json_lines, progress
+    from fragility.cli.controls import run_first
     from fragility.cli.verdicts import verdicts
     from fragility.execution.run import RunOptions, run_study
     from fragility.plan.fusion import STACK_BYTES
@@ -103,12 +105,14 @@ def run(
 
         show(loaded, store, options, json_=json_)
         return
+    first = partial(run_first, store, options, quiet=quiet, json_=json_)
+    before = first if loaded.study.controls else None
     if json_:
-        summary = run_study(loaded, store, options, json_lines.show)
+        summary = run_study(loaded, store, options, json_lines.show, before)
         json_lines.finish(summary, [] if summary.interrupted else verdicts(store, summary.run_id))
     else:
         with progress.listener(quiet=quiet) as listener:
-            summary = run_study(loaded, store, options, listener)
+            summary = run_study(loaded, store, options, listener, before)
         print_summary(summary, store, quiet=quiet)
     raise typer.Exit(exit_code(summary))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,9 +61,16 @@ class RunOptions:
 
 
 def run_study(
-    loaded: LoadedStudy, store_root: Path, options: RunOptions, on_event: Listener
+    loaded: LoadedStudy,
+    store_root: Path,
+    options: RunOptions,
+    on_event: Listener,
+    before: Callable[[], None] | None = None,
 ) -> RunSummary:
     """Executes a study and returns what was done; a second run of a finished study does nothing.
+
+    `before` is called once the study and its data are known to be in order, and before the store
+    is written to; its time is not the run's.
 
     Raises:
         FragilityError: the study, its data, the options or the store are not in order.
@@ -73,6 +80,10 @@ def run_study(
     code = imported(loaded, allowed=options.allow_code)
     catalog = Catalog(loaded.path.parent)
     plan = with_code(compile_study(loaded, catalog, options.memory), code)
+    if before is not None:
+        called = perf_counter()
+        before()
+        started += perf_counter() - called
     with Store.open(store_root, write=True) as store:
         wanted = wanted_tasks(plan, options, store.finished())
         bench = Workbench(plan, catalog, store, device)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fragility.store import report_queries
 from fragility.store.report_queries import Query
+from fragility.store.views import RUN_VARIABLE
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, NDArray[Any]]
@@ -43,6 +44,12 @@ class Source:
         self._answers: dict[str, Rows] = {}
         self._columns: dict[str, Columns] = {}
         self.run_id = run_id
+
+    def beside(self, run_id: str) -> Source:
+        """Returns a source over another run of the same store."""
+        cursor = self._connection.cursor()
+        cursor.execute(f"SET VARIABLE {RUN_VARIABLE} = {report_queries.text(run_id)}")
+        return Source(cursor, run_id)
 
     def fetch(self, query: Query) -> Rows:
         """Returns the query's rows; the same SQL is asked only once."""

@@ -16,6 +16,9 @@ from fragility.store.log import damaged, utc
 START = ".start.json"
 END = ".end.json"
 
+CONTROLS = ("controls/convex", "controls/network")
+"""The shipped studies whose outcome is known, as `study_path` names them."""
+
 PlanColumns = Mapping[str, Sequence[Any]]
 
 
@@ -95,6 +98,11 @@ def write_plan(root: Path, plan: PlanRecord) -> None:
     path = root / "log" / "plans" / f"{plan.plan_id}.json"
     if not path.exists():
         _write(path, plan)
+
+
+def has_plan(root: Path, plan_id: str) -> bool:
+    """Returns whether a run of the plan was started."""
+    return (root / "log" / "plans" / f"{plan_id}.json").exists()
 
 
 def unended(root: Path) -> Iterator[str]:

@@ -11,6 +11,7 @@ from fragility.store.schema import (
     POINT_ROLE,
     POINT_VALUE,
     POOLED,
+    SCORED,
     SPECTRUM_COLUMNS,
     SUMMARY_COLUMNS,
     TRAINING_COLUMNS,
@@ -143,6 +144,7 @@ SCORES = View(
         "scores",
         "One row per cell, estimator, test point and training point, or group of them.",
         "cell_id estimator test_point train_point group_id score",
+        test_point=SCORED,
     ),
     f"""SELECT t.cell_id, t.estimator, f.test_point, f.train_point, f.group_id,
         min(f.score) AS score

@@ -95,6 +95,9 @@ class Study(BaseModel):
     """Seed from which every other seed is derived."""
     repeats: Annotated[int, Field(ge=1)] = 1
     """How often each setting is run, each time with other initial values and draws."""
+    controls: bool = True
+    """Before the study, run the shipped studies whose outcome is known, into the same store; the
+    report prints how they came out before any verdict."""
     datasets: Annotated[Mapping[Label, Annotated[Dataset, DATASETS]], Field(min_length=1)]
     """Datasets by label; every one is crossed with every model."""
     models: Annotated[Mapping[Label, Annotated[Model, MODELS]], Field(min_length=1)]

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ ROWS = (
 SUMMARY = PlanSummary("iris-depth", 16, 50, 800, 20_000, 800, ROWS, ())
 STUDY = """\
 study: tiny
+controls: false
 datasets:
   iris: {kind: iris, hold_out: [83]}
 models:
@@ -88,6 +90,18 @@ def test_a_dry_run_is_the_plan_of_what_is_selected(
     kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:-1]]
     assert kinds == ["train"]
     assert not Path("results").exists()
+
+
+def test_a_plan_says_that_controls_come_first(
+    study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of("plan", study, "--set", "controls=true") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"Before it, the controls: \d\d\d tasks, a few seconds \(.*\)", last)
+    assert code_of("plan", study, "--set", "controls=true", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["controls"] > 100
+    assert code_of("plan", study, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["controls"] == 0
 
 
 def test_an_empty_selection_is_an_error_with_the_nearest_name(

@@ -47,7 +47,11 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSummary], Started]:
         started: Started = []
 
         def run_study(
-            loaded: LoadedStudy, root: Path, options: RunOptions, on_event: Listener
+            loaded: LoadedStudy,
+            root: Path,
+            options: RunOptions,
+            on_event: Listener,
+            before: Callable[[], None] | None,
         ) -> RunSummary:
             started.append((loaded, root, options))
             on_event(PlanReady("iris", "r", {"train": 2}, {"train": 0}, 31.0))
