@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fragility.errors import MethodFailure
 from fragility.estimators import Estimate, Estimator
+from fragility.execution.detect import pairs_of_training_points
 from fragility.execution.executors import is_out_of_memory
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
@@ -25,7 +28,8 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
     tables = []
     for position, task in enumerate(batch.tasks):
         planned = bench.cell(task)
-        tests = bench.test_points(planned, planned.cell.procedures[str(task.procedure)]).points
+        own = planned.cell.procedures[str(task.procedure)].finds == "self_influence"
+        tests = _tests(bench, task, own)
         test_points = torch.from_numpy(tests).to(bench.device)
         groups = _groups(bench, task)
         shape = (len(tests), planned.facts.n_train if groups is None else len(groups))
@@ -33,15 +37,29 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
         # Behind the trainings that are scored may stand one that chooses points.
         trainings = task.inputs[: estimator.models]
         models = [bench.trained(planned, train_id) for train_id in trainings]
+        if own:
+            models = [replace(m, test_inputs=m.inputs, test_targets=m.targets) for m in models]
         try:
+            if own:
+                pairs_of_training_points(shape[1])
             result = _scored(estimator, models, test_points, groups, shape)
         except MethodFailure as failure:
             outcome.fail(position, str(failure))
-            tables.append(np.full(shape, np.nan))
+            tables.append(np.full((1, shape[1]) if own else shape, np.nan))
             continue
         scores = result.scores.double().cpu().numpy()
+        if own:
+            scores = np.diagonal(scores)[None]
         tables.append(scores)
-        if groups is None:
+        if own:
+            outcome.add(
+                "score_facts",
+                position,
+                test_point=None,
+                train_point=np.arange(shape[1]),
+                score=scores[0],
+            )
+        elif groups is None:
             outcome.add(
                 "score_facts",
                 position,
@@ -59,7 +77,7 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
                 detail=detail,
                 test_point=None,
             )
-        for name, values in result.by_test_point.items():
+        for name, values in () if own else result.by_test_point.items():
             outcome.add(
                 "diagnostic_facts",
                 position,
@@ -73,6 +91,14 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
         progress((position + 1) / len(batch.tasks))
     outcome.arrays = {"scores": np.stack(tables)}
     return outcome
+
+
+def _tests(bench: Workbench, task: Task, own: bool) -> NDArray[np.int64]:
+    """Returns the points that are scored for: the chosen test points, or all training points."""
+    planned = bench.cell(task)
+    if own:
+        return np.arange(planned.facts.n_train)
+    return bench.test_points(planned, planned.cell.procedures[str(task.procedure)]).points
 
 
 def _groups(bench: Workbench, task: Task) -> list[Tensor] | None:

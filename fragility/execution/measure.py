@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fragility.execution.detect import record_detection
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
@@ -58,6 +59,8 @@ def measure(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     for position, task in enumerate(batch.tasks):
         if task.estimator is None:
             _record_effects(outcome, bench, task, position)
+        elif bench.cell(task).cell.procedures[str(task.procedure)].finds:
+            record_detection(outcome, bench, task, position)
         else:
             _record_agreement(outcome, bench, task, position)
         progress((position + 1) / len(batch.tasks))

@@ -170,7 +170,10 @@ class _Compiler:
         tasks.extend(estimates.values())
         for name, procedure in cell.procedures.items():
             selection = self._selection(name, procedure)
-            tasks.extend(self._procedure(name, procedure, selection, estimates))
+            if procedure.finds:
+                tasks.extend(self._detections(name, procedure, estimates))
+            else:
+                tasks.extend(self._procedure(name, procedure, selection, estimates))
         tasks.extend(
             Task(
                 digest(["diagnose", planned.train_id, _identity(diagnostic)]),
@@ -250,6 +253,8 @@ class _Compiler:
     def _selection(self, name: str, procedure: Procedure) -> str:
         seed = derive_seed(self.planned.cell.seed, "test_points")
         selector, facts = procedure.test_points, self.planned.facts
+        if procedure.finds == "self_influence":
+            return digest("training points")
         try:
             if refusal := selector.refusal(facts.task):
                 raise UsageError(refusal)
@@ -272,6 +277,27 @@ class _Compiler:
             for label in labels
         ]
         return (*first, *(task.task_id for task in scored))
+
+    def _detections(
+        self, name: str, procedure: Procedure, estimates: dict[tuple[str, str], Task]
+    ) -> Iterator[Task]:
+        """Yields how well each estimator finds planted labels."""
+        cell, train_id = self.planned.cell, self.planned.train_id
+        if not cell.dataset.label_noise:
+            message = f"dataset `{cell.dataset_label}` plants no wrong labels; give `label_noise`."
+            raise self._error(f"procedures.{name}", UsageError(message))
+        selection = self._selection(name, procedure)
+        for label in cell.estimators:
+            scores = estimates[label, selection].task_id
+            yield Task(
+                digest(["detection", train_id, scores, procedure.rule[1]]),
+                "measure",
+                self.position,
+                inputs=(train_id, scores),
+                estimator=label,
+                procedure=name,
+                selection=selection,
+            )
 
     def _procedure(
         self,

@@ -68,6 +68,8 @@ def mismatch(planned: PlannedCell, estimator: str, procedure: str) -> str | None
     """Returns the badge of an arm that scores one set of parameters and retrains another."""
     scored = planned.cell.estimators[estimator].scored
     retrained = planned.cell.procedures[procedure].parameters
+    if planned.cell.procedures[procedure].finds:
+        return None
     if scored is None or planned.network.select(scored) == planned.network.select(retrained):
         return None
     words = parameter_words(scored), parameter_words(retrained)

@@ -160,6 +160,11 @@ class Procedure(Method):
         return None
 
     @property
+    def finds(self) -> Literal["self_influence", "test_points"] | None:
+        """By which scores planted labels are looked for, where this asks for no effects."""
+        return None
+
+    @property
     def chooses_by(self) -> Selector | None:
         """The selector of what is removed, where single points are."""
         return None

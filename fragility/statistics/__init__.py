@@ -4,6 +4,7 @@ An answer that cannot be given is None beside a reason, never NaN; NaN occurs on
 bootstrap draws, where it marks a resample in which the statistic has no value.
 """
 
+from fragility.statistics.area_under_curve import area_under_curve
 from fragility.statistics.attenuation import (
     LOWEST_RELIABILITY,
     Disattenuated,
@@ -90,6 +91,7 @@ __all__ = [
     "SplitHalf",
     "Verdict",
     "Weights",
+    "area_under_curve",
     "bca_interval",
     "benjamini_hochberg",
     "ceiling",

@@ -48,6 +48,9 @@ def table(name: str, doc: str, columns: str, /, **docs: str) -> Table:
 
 RUN_STATUS = "running, done, failed (some tasks failed) or interrupted."
 POOLED = "0-based position of the test example; null when all are pooled."
+SCORED = (
+    "0-based position of the test example; null where the training example's own loss is meant."
+)
 WHOLE_MODEL = "0-based position of the test example; null for a fact about the whole model."
 TRAINING_ROLE = "base, retraining or placebo (retrained with nothing removed)."
 POINT_ROLE = "How the point came to be chosen, for example by which selector."
@@ -119,6 +122,7 @@ FACTS = {
             "score_facts",
             "One row per test point and training point that a task scored.",
             "task_id test_point train_point group_id score",
+            test_point=SCORED,
         ),
         table(
             "point_facts",
