@@ -31,6 +31,7 @@ from fragility.report.sections import (
     specification,
     trajectories,
     truth,
+    variation,
     verdict,
 )
 from fragility.report.source import Source
@@ -44,6 +45,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     agreement.section,
     ladder.section,
     specification.section,
+    variation.section,
     scatter.section,
     rank.section,
     factors.section,
