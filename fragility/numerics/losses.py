@@ -22,16 +22,30 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().sum(dim=-1)
 
 
+def _with_diagonal(diagonal: Tensor, elsewhere: Tensor) -> Tensor:
+    off = 1 - torch.eye(diagonal.shape[-1], dtype=diagonal.dtype, device=diagonal.device)
+    return torch.diag_embed(diagonal) + elsewhere * off
+
+
+def _of_others(p: Tensor) -> Tensor:
+    """Returns 1 - p as the sum of the other probabilities, to full precision where p is near 1.
+
+    Else the curvature of a confident model would be rounding, with negative eigenvalues.
+    """
+    return p @ (1 - torch.eye(p.shape[-1], dtype=p.dtype, device=p.device))
+
+
 def _cross_entropy_curvature(outputs: Tensor) -> Tensor:
+    # diag(p) - p p^T
     p = torch.softmax(outputs, dim=-1)
-    return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
+    return _with_diagonal(p * _of_others(p), -p.unsqueeze(-1) * p.unsqueeze(-2))
 
 
 def _cross_entropy_roots(outputs: Tensor) -> Tensor:
     # Column j is the gradient at label j, times the root of its probability and -1.
     p = torch.softmax(outputs, dim=-1)
     roots = p.sqrt()
-    return torch.diag_embed(roots) - p.unsqueeze(-1) * roots.unsqueeze(-2)
+    return _with_diagonal(roots * _of_others(p), -p.unsqueeze(-1) * roots.unsqueeze(-2))
 
 
 def _squared_error_curvature(outputs: Tensor) -> Tensor:
