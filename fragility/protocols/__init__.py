@@ -1,5 +1,6 @@
 """Protocols: how published work made one number of scores and effects, as views of stored ones."""
 
+from fragility.protocols._intervals import with_intervals
 from fragility.protocols._repeats import of_repeats
 from fragility.protocols._rules import DIMENSIONS, Number, Rule, Specification
 from fragility.protocols._specification import (
@@ -31,5 +32,6 @@ __all__ = [
     "Stored",
     "curve",
     "of_repeats",
+    "with_intervals",
     "words",
 ]

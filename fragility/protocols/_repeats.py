@@ -31,4 +31,4 @@ def of_repeats(
         if not stored.group:
             one = Repeats([stored])
             for rule in kept:
-                yield name, Specification(rule, procedure, evaluate(rule, one))
+                yield name, Specification(rule, procedure, evaluate(rule, one), stored.mismatch)

@@ -47,21 +47,30 @@ class Rule:
 
 @dataclass(frozen=True)
 class Number:
-    """A correlation over `n` pairs each, of `tests` test points, over `repeats`; NaN: undefined."""
+    """A correlation over `n` pairs each, of `tests` test points, over `repeats`; NaN: undefined.
+
+    `low` and `high` are its 95 % interval where one was worked out.
+    """
 
     value: float
     n: int
     tests: int
     repeats: int
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Specification:
-    """One way to make a number of stored scores and effects: a rule over one procedure's truth."""
+    """One way to make a number of stored scores and effects: a rule over one procedure's truth.
+
+    `mismatch` says how that truth moves other parameters than the score covers, if it does.
+    """
 
     rule: Rule
     procedure: str
     number: Number
+    mismatch: str = ""
 
     @property
     def choices(self) -> tuple[str, ...]:

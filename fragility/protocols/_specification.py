@@ -50,8 +50,17 @@ class Curve:
 
     @property
     def signed(self) -> tuple[Specification, ...]:
-        """Those of signed correlations, which a range is said of."""
-        return tuple(s for s in self.specifications if s.rule.measure != "|spearman|")
+        """Those of signed correlations and matching targets, which a range is said of.
+
+        Where no truth moves the parameters that the score covers, those of the others.
+        """
+        signed = tuple(s for s in self.specifications if s.rule.measure != "|spearman|")
+        return tuple(s for s in signed if not s.mismatch) or signed
+
+    @property
+    def mismatched(self) -> tuple[Specification, ...]:
+        """Those whose truth moves other parameters than the score covers."""
+        return tuple(s for s in self.specifications if s.mismatch)
 
     def attribution(self) -> list[tuple[str, str, float, str, float]]:
         """Returns, the largest gap first: dimension, lowest choice and its mean, highest and its.
@@ -82,7 +91,8 @@ def curve(arm: Mapping[str, Sequence[Stored]]) -> Curve:
     for procedure, repeats in sorted(arm.items()):
         if repeats and not repeats[0].group:
             used = Repeats(repeats)
-            found += [Specification(r, procedure, evaluate(r, used)) for r in rules(repeats)]
+            badge = repeats[0].mismatch
+            found += [Specification(r, procedure, evaluate(r, used), badge) for r in rules(repeats)]
     defined = [one for one in found if np.isfinite(one.number.value)]
     defined.sort(key=lambda one: (one.number.value, one.choices))
     return Curve(tuple(defined), len(found) - len(defined))

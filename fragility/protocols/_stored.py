@@ -21,7 +21,8 @@ class Stored:
     are the test examples' measurable before any removal. `train_losses` (removals,) are what points
     were chosen by where that was their loss, else None. `weights` (removals,) are the inverse of
     the probability of being drawn, None where it is not known. A removal takes one training point
-    away, or a group of them where `group` says so.
+    away, or a group of them where `group` says so. `mismatch` says how the truth moves other
+    parameters than the score covers, if it does.
     """
 
     truth: str
@@ -35,6 +36,7 @@ class Stored:
     group: bool = False
     train_losses: Array | None = None
     weights: Array | None = None
+    mismatch: str = ""
 
 
 def mean_of(repeats: Sequence[Stored]) -> Stored | None:

@@ -50,10 +50,12 @@ class Protocol(Method):
     def rescored(self, arm: Mapping[str, Sequence[Stored]]) -> Rescored:
         """Returns the number of an arm: by the label of each procedure, its repeats.
 
-        Of several procedures with the same truth the first in alphabetical order is taken.
+        A truth that moves the parameters the score covers comes before one that does not; the
+        latter's number carries the badge. Of several procedures with the same truth the first in
+        alphabetical order is taken.
         """
         of_sort = {p: repeats for p, repeats in sorted(arm.items()) if self._serves(repeats)}
-        label = min(of_sort, key=lambda p: self.truths.index(of_sort[p][0].truth), default=None)
+        label = min(of_sort, key=lambda p: self._place(of_sort[p][0]), default=None)
         if label is None:
             return Rescored(None, f"The study stores no {self.truths_in_words}.")
         repeats = of_sort[label]
@@ -68,7 +70,10 @@ class Protocol(Method):
         number = evaluate(rule, Repeats(repeats))
         if not np.isfinite(number.value):
             return Rescored(None, "Scores or effects are constant.")
-        return Rescored(Specification(rule, label, number), None)
+        return Rescored(Specification(rule, label, number, repeats[0].mismatch), None)
+
+    def _place(self, stored: Stored) -> tuple[bool, int]:
+        return bool(stored.mismatch), self.truths.index(stored.truth)
 
     def _serves(self, repeats: Sequence[Stored]) -> bool:
         return (

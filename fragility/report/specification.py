@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from fragility.protocols import PROTOCOLS, Curve, Protocol, Rescored, Stored, curve
-from fragility.report.context import Context, natural, spread
+from fragility.identity import derive_seed
+from fragility.protocols import (
+    PROTOCOLS,
+    Curve,
+    Protocol,
+    Rescored,
+    Stored,
+    curve,
+    with_intervals,
+)
+from fragility.report.context import Combination, Context, natural, spread
 from fragility.report.parts import DATA_ROWS, DataTable
 from fragility.report.source import Columns
 from fragility.report.text import plain
@@ -22,6 +31,7 @@ from fragility.store import specification_queries as ask
 from fragility.store.report_queries import Query
 
 ARMS = 12
+DRAWN = 3
 PAIRS = 1_000_000
 
 Subject = tuple[str, str]
@@ -30,12 +40,16 @@ Subject = tuple[str, str]
 
 @dataclass(frozen=True)
 class Specified:
-    """One arm and estimator: its curve, and the declared protocols' numbers by kind."""
+    """One arm and estimator: its curve, and the declared protocols' numbers by kind.
+
+    Protocols have intervals, the specifications of a curve that is `drawn` too.
+    """
 
     arm: str
     estimator: str
     curve: Curve
     protocols: Mapping[str, Rescored]
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,15 +72,40 @@ def build(context: Context) -> Specifications:
     columns = context.source.columns(query)
     stored = by_cell(columns)
     declared = protocols(context.source.run)
+    seed = derive_seed(context.source.run["seed"], "report intervals")
+    arms = {subject: _arm(context, subject, stored.get(subject, {})) for subject in chosen}
+    curves = {subject: curve(held) for subject, held in arms.items()}
+    several = [subject for subject, one in curves.items() if len(one.specifications) > 1]
+    drawn = spread(several, DRAWN)
     found = []
-    for arm, estimator in chosen:
-        held = {
-            procedure: list(cells.values())
-            for procedure, cells in stored.get((arm, estimator), {}).items()
-        }
-        rescored = {protocol.kind: protocol.rescored(held) for protocol in declared}
-        found.append(Specified(arm, estimator, curve(held), rescored))
+    for (arm, estimator), held in arms.items():
+        one = curves[arm, estimator]
+        if (arm, estimator) in drawn:
+            one = replace(one, specifications=with_intervals(one.specifications, held, seed=seed))
+        rescored = {p.kind: _rescored(p, held, seed) for p in declared}
+        found.append(Specified(arm, estimator, one, rescored, (arm, estimator) in drawn))
     return Specifications(found, len(known), thin, table(query, columns))
+
+
+def _arm(
+    context: Context, subject: Subject, stored: Mapping[str, Mapping[str, Stored]]
+) -> Mapping[str, Sequence[Stored]]:
+    """Returns the repeats of every procedure, with the badge of a truth that mismatches."""
+    return {
+        procedure: [
+            replace(one, mismatch=context.mismatch(Combination(*subject, procedure)))
+            for one in cells.values()
+        ]
+        for procedure, cells in stored.items()
+    }
+
+
+def _rescored(protocol: Protocol, held: Mapping[str, Sequence[Stored]], seed: int) -> Rescored:
+    found = protocol.rescored(held)
+    if found.specification is None:
+        return found
+    (one,) = with_intervals([found.specification], held, seed=seed)
+    return replace(found, specification=one)
 
 
 def subjects(context: Context) -> list[Subject]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from scipy.stats import spearmanr
 from fragility.protocols import PROTOCOLS
 from fragility.report import specification
 from fragility.report.context import Context
+from fragility.report.page import page
 from fragility.report.sections.specification import section
 from fragility.report.source import Source
 from tests.report import world
+from tests.report.test_page import assert_sound
 
 DECLARED = "protocols: [basu-2021, {kind: koh-liang-2017, points: 20}, grosse-2023, recommended]\n"
 ARM = world.Arm("mlp", noise=0.9)
@@ -77,7 +80,8 @@ def test_the_reading_gives_the_range_of_signed_correlations() -> None:
     values = [s.number.value for s in one.curve.specifications if s.rule.measure != "|spearman|"]
     chart, _, _ = section(context).data["charts"][0]
     low, high = (f"{v:.3f}".replace("-", "−") for v in (min(values), max(values)))
-    assert f"moves the correlation from {low} to {high} (median" in chart.reading
+    pattern = rf"moves the correlation from {low} \[[^\]]+\] to {high} \[[^\]]+\] \(median"
+    assert re.search(pattern, chart.reading)
 
 
 def test_pairs_beyond_the_bound_are_thinned_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +109,61 @@ def test_the_matrix_names_every_choice_below_its_heading() -> None:
         assert f">{heading}<" in wide.svg
     for choice in ("largest loss", "30th percentile", "warm, mean", "warm, one", "of means"):
         assert f">{choice}<" in wide.svg
+
+
+BADGE = "target mismatch: score last_layer, truth all"
+
+
+def mismatched(last: str | None, **settings: Any) -> Context:
+    """A score of the last layer: `warm` moves all parameters, `last`, if any, the last layer's."""
+    procedures = ("warm",) if last is None else ("warm", last)
+    w = world.World()
+    w.add("runs", world.run_row(study_text=world.STUDY_TEXT + DECLARED))
+    world.populate(w, [ARM], points=60, procedures=procedures, **settings)
+    names = world.names("arms")
+    rows = []
+    for row in w.rows["arms"]:
+        known = dict(zip(names, row, strict=True)) | {"score_parameters": "last_layer"}
+        if known["procedure"] == "warm":
+            known["mismatch"] = BADGE
+        rows.append(tuple(known.values()))
+    w.rows["arms"] = rows
+    return Context(Source(w.connection(), world.RUN))
+
+
+def test_truths_of_other_parameters_are_drawn_with_a_badge_and_not_counted() -> None:
+    context = mismatched("z_last")
+    (one,) = specification.build(context).shown
+    assert {s.procedure for s in one.curve.signed} == {"z_last"}
+    assert {(s.procedure, s.mismatch) for s in one.curve.mismatched} == {("warm", BADGE)}
+    chart, wide, _ = section(context).data["charts"][0]
+    count = len(one.curve.mismatched)
+    assert (
+        f"{count} specifications about other parameters ({BADGE}) are drawn and not counted."
+        in (chart.reading)
+    )
+    values = [s.number.value for s in one.curve.signed]
+    assert f"{min(values):.3f}".replace("-", "−") in chart.reading
+    assert f"≠ warm: {BADGE}." in chart.notes
+    assert "≠ warm" in wide.svg
+    assert "≠ z_last" not in wide.svg
+    assert "target mismatch" in [key.label for key in chart.keys]
+
+
+def test_a_protocol_takes_the_matching_truth_and_badges_another() -> None:
+    (table,) = section(mismatched("z_last")).data["protocols"]
+    assert {row["mismatch"] for row in table["rows"]} == {""}
+    assert "truth: z_last." in table["rows"][0]["words"]
+    context = mismatched(None)
+    (table,) = section(context).data["protocols"]
+    rows = {row["kind"]: row["mismatch"] for row in table["rows"] if row["value"]}
+    assert rows == {"koh-liang-2017": BADGE, "basu-2021": BADGE, "recommended": BADGE}
+    chart, wide, _ = section(context).data["charts"][0]
+    assert f"All of them are about other parameters ({BADGE})." in chart.reading
+    assert " ≠</text>" in wide.svg
+
+
+def test_the_badge_stands_in_the_page_wherever_the_number_does() -> None:
+    text = assert_sound(page(mismatched(None).source._connection, world.RUN))
+    for kind in ("koh-liang-2017", "basu-2021", "recommended"):
+        assert re.search(rf"{kind}.*?{BADGE}", text, re.DOTALL)

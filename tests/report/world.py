@@ -297,6 +297,16 @@ def _effects(world, arm, cell, procedure, scores, replicates, rng):
         probability=np.full(points, np.nan),
         source_row=np.arange(points) * 3,
     )
+    world.block(
+        "points",
+        cell_id=cell,
+        procedure=procedure,
+        split="test",
+        point=np.arange(tests),
+        role="all",
+        loss=np.full(tests, 0.1),
+        source_row=np.arange(tests),
+    )
     return effects
 
 

@@ -22,7 +22,8 @@ LABEL, ROW = 15, 17
 class Item:
     """One way to make the number: its value, its rows of the matrix.
 
-    `name` marks a published protocol; `hollow` is a correlation without its sign.
+    `name` marks a published protocol; `hollow` is a correlation without its sign; `chance` is what
+    unrelated numbers stay within; `apart` is one about other parameters than the score's.
     """
 
     value: float
@@ -30,6 +31,10 @@ class Item:
     words: str
     hollow: bool = False
     name: str = ""
+    low: float | None = None
+    high: float | None = None
+    chance: float = 0.0
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,10 @@ def curve(
     name: str,
     token: str,
     width: int,
-    chance: float,
 ) -> str:
     """Returns dots by ascending value over the matrix of choices, `width` CSS pixels wide.
 
-    Unrelated numbers stay within plus and minus `chance`, which is shaded.
+    What unrelated numbers stay within is shaded; intervals are upright lines.
     """
     named = [place for place, item in enumerate(items) if item.name]
     left = 132 if width == NARROW else 156
@@ -68,13 +72,15 @@ def curve(
             axes.xaxis.set_visible(False)
             for place in named:
                 axes.axvline(place, color=RULE, linewidth=0.7, zorder=0.6)
-        _values(values, items, token, chance, width)
+        _values(values, items, token, width)
         for place, level in zip(named, levels, strict=True):
             _label(values, place, items[place], level, len(items))
         _matrix(matrix, items, lines, token)
         hover = {f"protocol{place}": [items[place].words] for place in named}
         if width == WIDE:
-            hover["specifications"] = [i.words for i in items if not i.hollow and not i.name]
+            hover["specifications"] = [
+                i.words for i in items if not (i.hollow or i.name or i.apart)
+            ]
         summary = f"{len(items)} specifications from {_said(items[0])} to {_said(items[-1])}"
         known = {gid: texts for gid, texts in hover.items() if texts}
         return svg.render(figure, name, summary, known)
@@ -84,31 +90,43 @@ def _said(item: Item) -> str:
     return metric_value("pearson", item.value)
 
 
-def _values(axes: Axes, items: Sequence[Item], token: str, chance: float, width: int) -> None:
+def _named(item: Item) -> str:
+    return f"{item.name} {_said(item)}{' ≠' if item.apart else ''}"
+
+
+def _values(axes: Axes, items: Sequence[Item], token: str, width: int) -> None:
     places = np.arange(len(items))
     value = np.array([item.value for item in items])
-    axes.axhspan(-chance, chance, color=BAND, linewidth=0, zorder=0.4)
+    chance = np.array([item.chance for item in items])
+    edges = np.arange(len(items) + 1) - 0.5
+    axes.stairs(chance, edges, baseline=-chance, fill=True, color=BAND, linewidth=0, zorder=0.4)
     axes.axhline(0, color=RULE, linewidth=0.8, zorder=0.7)
     size = float(np.clip((2400 if width == NARROW else 3600) / max(1, len(items)), 7, 30))
     hollow = np.array([item.hollow for item in items])
     named = np.array([bool(item.name) for item in items])
-    plain = ~hollow & ~named
+    apart = np.array([item.apart for item in items])
+    plain = ~hollow & ~named & ~apart
     colour = stand_in(token)
+    _intervals(axes, items, colour)
     axes.scatter(
         places[plain], value[plain], s=size, color=colour, linewidths=0, gid="specifications",
         zorder=2,
     )  # fmt: skip
-    ring = hollow & ~named
-    axes.scatter(
-        places[ring], value[ring], s=size, facecolors=PAPER, edgecolors=colour, linewidths=0.8,
-        zorder=1.9,
-    )  # fmt: skip
+    other = ~hollow & ~named & apart
+    axes.scatter(places[other], value[other], s=size, color=SOFT, linewidths=0, zorder=2)
+    for chosen, edge in ((hollow & ~named & ~apart, colour), (hollow & ~named & apart, SOFT)):
+        axes.scatter(
+            places[chosen], value[chosen], s=size, facecolors=PAPER, edgecolors=edge,
+            linewidths=0.8, zorder=1.9,
+        )  # fmt: skip
     for place in np.flatnonzero(named):
         axes.scatter(
             [place], [value[place]], s=44, marker="D", color=INK, edgecolors=PAPER, linewidths=1,
             zorder=4, gid=f"protocol{place}", clip_on=False,
         )  # fmt: skip
-    low, high = min(-chance, float(value.min())), max(1.0, float(value.max()))
+    lowest = [item.low for item in items if item.low is not None]
+    low = min([-float(chance.max(initial=0.0)), float(value.min()), *lowest])
+    high = max(1.0, float(value.max()))
     axes.set_ylim(low - 0.03 * (high - low), high + 0.02)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(lambda y, _: short(round(y, 9)))
@@ -118,10 +136,27 @@ def _values(axes: Axes, items: Sequence[Item], token: str, chance: float, width:
     axes.set_ylabel("correlation")
 
 
+def _intervals(axes: Axes, items: Sequence[Item], colour: str) -> None:
+    thin = float(np.clip(260 / max(1, len(items)), 0.6, 1.6))
+    for apart in (False, True):
+        known = [
+            (place, item.low, item.high)
+            for place, item in enumerate(items)
+            if item.low is not None and item.high is not None and item.apart == apart
+        ]
+        if known:
+            places, low, high = zip(*known, strict=True)
+            axes.vlines(places, low, high, color=SOFT if apart else colour, linewidth=thin,
+                        alpha=0.38, zorder=1)  # fmt: skip
+    for place, item in enumerate(items):
+        if item.name and item.low is not None and item.high is not None:
+            axes.vlines([place], item.low, item.high, color=INK, linewidth=1.5, zorder=3)
+
+
 def _label(axes: Axes, place: int, item: Item, level: int, count: int) -> None:
     right = place > count / 2
     axes.annotate(
-        f"{item.name} {_said(item)}", (place, 1), (3 if not right else -3, 4 + LABEL * level),
+        _named(item), (place, 1), (3 if not right else -3, 4 + LABEL * level),
         xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=12, color=INK,
         ha="right" if right else "left", annotation_clip=False,
     )  # fmt: skip
@@ -138,7 +173,7 @@ def _levels(named: Sequence[int], items: Sequence[Item], step: float, room: floa
     found = []
     for place in named:
         at = place * step
-        wide = 6.6 * len(f"{items[place].name} {_said(items[place])}") + 18
+        wide = 6.6 * len(_named(items[place])) + 18
         span = (at - wide, at) if place > len(items) / 2 else (at, at + wide)
         level = 0
         # A leader crosses the lines below its label: those must be free at its place too.

@@ -13,6 +13,7 @@ from fragility.protocols import (
     REMOVALS,
     TESTS,
     WORDS,
+    Number,
     Rescored,
     Specification,
     words,
@@ -22,10 +23,10 @@ from fragility.report.figures import specification as figure
 from fragility.report.figures.specification import Item, Line
 from fragility.report.parts import Chart, Key, Panel, Section
 from fragility.report.specification import Specifications, Specified, build
-from fragility.report.text import metric_value, plural
+from fragility.report.text import estimate, listing, metric_value, plural
+from fragility.statistics.ceiling import Ceiling
 from fragility.statistics.null_band import null_half_width
 
-DRAWN = 3
 COLUMNS = 240
 HEADINGS = {
     "tests": "test points",
@@ -50,6 +51,11 @@ SHORT = {
     "pooled": "pooled",
     "of_means": "of means",
 }
+UNEQUAL = "≠"
+INTERVALS = (
+    "Intervals: percentiles of 200 resamples of repeats, test points and removals at once; what a"
+    " rule has chosen stays chosen."
+)
 LONG = {
     "all": "all of them",
     "max_loss": "that of the largest loss",
@@ -83,7 +89,7 @@ def section(context: Context) -> Section:
     """Returns the specification section."""
     found = build(context)
     curves = [one for one in found.shown if len(one.curve.specifications) > 1]
-    drawn = spread(curves, DRAWN)
+    drawn = [one for one in curves if one.drawn]
     several = len({one.estimator for one in found.shown}) > 1
     data = {
         "charts": [
@@ -122,16 +128,21 @@ def _chart(
     ]
     if len(moved) > 1:
         notes.append(f"Means over all other choices: {'; '.join(moved)}.")
-    notes += [
-        f"{c.procedure}: {context.mismatch(c)}."
-        for c in context.combinations
-        if (c.arm, c.estimator) == (one.arm, one.estimator) and context.mismatch(c)
-    ]
+    notes.append(
+        INTERVALS
+        if any(s.number.low is not None for s in one.curve.specifications)
+        else "There are too many pairs to draw them again for intervals on a page."
+    )
+    badges = {s.procedure: s.mismatch for s in one.curve.mismatched}
+    notes += [f"{UNEQUAL} {procedure}: {badge}." for procedure, badge in badges.items()]
     keys = [
         Key("one way to make the number", context.colours[one.estimator], "dot"),
         Key("without its sign", context.colours[one.estimator], "ring"),
-        Key(f"what {_fewest(one)} unrelated pairs give (95 %)", "band", "band"),
+        Key("95 % interval", context.colours[one.estimator], "line"),
+        Key("what as many unrelated pairs of a test point give (95 %)", "band", "band"),
     ]
+    if one.curve.mismatched:
+        keys.insert(2, Key("target mismatch", "soft", "dot"))
     if any(r.specification is not None for r in one.protocols.values()):
         keys.append(Key("published protocol", "ink", "diamond"))
     return Chart(
@@ -148,21 +159,35 @@ def _chart(
 def reading(one: Specified, label: str) -> str:
     """Returns the sentence below the curve."""
     signed = one.curve.signed
-    low, high = signed[0].number.value, signed[-1].number.value
+    low, high = (_words(end.number) for end in (signed[0], signed[-1]))
     middle = float(np.median([s.number.value for s in signed]))
     said = (
         f"With the models and the estimator of {label} held fixed, the procedure alone moves the"
-        f" correlation from {_value(low)} to {_value(high)} (median {_value(middle)},"
+        f" correlation from {low} to {high} (median {_value(middle)},"
         f" {plural(len(signed), 'specification')} that keep the sign)"
     )
+    apart = _apart(one)
     most = one.curve.attribution()
     if not most:
-        return f"{said}."
+        return f"{said}.{apart}"
     dimension, lowest, least, highest, greatest = most[0]
     return (
         f"{said}; the choice of {_choice_of(dimension)} moves it most: on average"
         f" {_value(least)} with {_option(lowest)} and {_value(greatest)} with {_option(highest)}."
+        f"{apart}"
     )
+
+
+def _apart(one: Specified) -> str:
+    """Returns a sentence on the specifications whose truth moves other parameters, if any."""
+    mismatched = one.curve.mismatched
+    if not mismatched:
+        return ""
+    badges = listing(sorted({s.mismatch for s in mismatched}))
+    if len(mismatched) == len(one.curve.specifications):
+        return f" All of them are about other parameters ({badges})."
+    count = plural(len(mismatched), "specification")
+    return f" {count} about other parameters ({badges}) are drawn and not counted."
 
 
 def _choice_of(dimension: str) -> str:
@@ -171,6 +196,10 @@ def _choice_of(dimension: str) -> str:
 
 def _value(value: float) -> str:
     return metric_value("pearson", value)
+
+
+def _words(number: Number) -> str:
+    return estimate("pearson", number.value, number.low, number.high)
 
 
 def _option(choice: str) -> str:
@@ -194,16 +223,11 @@ def _panels(one: Specified, context: Context, place: int) -> tuple[Panel, Panel]
                 name=f"specification-{place}-{n}",
                 token=token,
                 width=w,
-                chance=null_half_width(_fewest(one)) or 1.0,
             )
         )
         for n, w in (("wide", figure.WIDE), ("narrow", figure.NARROW))
     )
     return wide, narrow
-
-
-def _fewest(one: Specified) -> int:
-    return min(s.number.n for s in one.curve.specifications)
 
 
 def _entries(one: Specified) -> list[_Entry]:
@@ -220,13 +244,19 @@ def _lines(entries: list[_Entry]) -> tuple[list[Line], dict[tuple[str, str], int
     rows: dict[tuple[str, str], int] = {}
     for place, (dimension, heading) in enumerate(HEADINGS.items()):
         present = {entry.specification.choices[place] for entry in entries}
+        unequal = {
+            entry.specification.choices[place]
+            for entry in entries
+            if dimension == "truth" and entry.specification.mismatch
+        }
         options = [o for o in ORDER[dimension] if o in present] or sorted(present, key=natural)
         procedures = [o.partition("\n")[0] for o in options]
         lines.append(Line(heading, heading=True))
         for option in options:
             rows[dimension, option] = len(lines)
             alone = procedures.count(option.partition("\n")[0]) == 1
-            lines.append(Line(_short(option, alone)))
+            mark = f"{UNEQUAL} " if option in unequal else ""
+            lines.append(Line(f"{mark}{_short(option, alone)}"))
     return lines, rows
 
 
@@ -240,13 +270,19 @@ def _short(option: str, alone: bool) -> str:
 
 def _item(entry: _Entry, rows: dict[tuple[str, str], int]) -> Item:
     one = entry.specification
-    said = f"{entry.name or 'specification'}: {_value(one.number.value)}; {one.procedure};"
+    said = f"{entry.name or 'specification'}: {_words(one.number)}; {one.procedure};"
+    badge = f"; {one.mismatch}" if one.mismatch else ""
+    law: Ceiling = "pearson" if one.rule.measure == "pearson" else "spearman"
     return Item(
         one.number.value,
         tuple(rows[d, c] for d, c in zip(HEADINGS, one.choices, strict=True)),
-        f"{said} {words(one.rule)}",
-        one.rule.measure == "|spearman|",
-        entry.name,
+        f"{said} {words(one.rule)}{badge}",
+        hollow=one.rule.measure == "|spearman|",
+        name=entry.name,
+        low=one.number.low,
+        high=one.number.high,
+        chance=null_half_width(one.number.n, kind=law) or 1.0,
+        apart=bool(one.mismatch),
     )
 
 
@@ -271,10 +307,14 @@ def _protocols(context: Context, one: Specified, several: bool) -> dict[str, obj
 def _protocol(kind: str, found: Rescored) -> dict[str, str]:
     one = found.specification
     if one is None:
-        return {"kind": kind, "value": "", "n": "", "words": found.reason or ""}
+        return {"kind": kind, "value": "", "interval": "", "n": "", "words": found.reason or "",
+                "mismatch": ""}  # fmt: skip
+    value, _, bounds = _words(one.number).partition(" [")
     return {
         "kind": kind,
-        "value": _value(one.number.value),
+        "value": value,
+        "interval": bounds and f"[{bounds}",
+        "mismatch": one.mismatch,
         "n": f"{one.number.n} × {one.number.tests} × {one.number.repeats}",
         "words": f"{words(one.rule)}; truth: {one.procedure}.",
     }
