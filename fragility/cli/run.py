@@ -81,10 +81,11 @@ def run(
     ] = False,
 ) -> None:
     """Run a study: what is done already is kept, what is new is computed."""
-    from fragility.cli import json_lines, progress
+    from fragility.cli import json_lines, progress, replicates
     from fragility.cli.controls import run_first
     from fragility.cli.verdicts import verdicts
-    from fragility.execution.run import RunOptions, run_study
+    from fragility.execution.pilot import run_piloted
+    from fragility.execution.run import RunOptions
     from fragility.plan.fusion import STACK_BYTES
     from fragility.study.load import load_study
 
@@ -108,11 +109,12 @@ def run(
     first = partial(run_first, store, options, quiet=quiet, json_=json_)
     before = first if loaded.study.controls else None
     if json_:
-        summary = run_study(loaded, store, options, json_lines.show, before)
+        summary = run_piloted(loaded, store, options, json_lines.show, before, replicates.show_json)
         json_lines.finish(summary, [] if summary.interrupted else verdicts(store, summary.run_id))
     else:
         with progress.listener(quiet=quiet) as listener:
-            summary = run_study(loaded, store, options, listener, before)
+            told = replicates.ignore if quiet else replicates.show
+            summary = run_piloted(loaded, store, options, listener, before, told)
         print_summary(summary, store, quiet=quiet)
     raise typer.Exit(exit_code(summary))
 

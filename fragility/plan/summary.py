@@ -31,7 +31,8 @@ class SummaryRow:
 class PlanSummary:
     """What a plan asks for: numbers of base models, repeats and retrainings, and a row a kind.
 
-    `notes` say of each procedure that freezes parameters what its retrainings compute.
+    `notes` say of each procedure that freezes parameters what its retrainings compute, and which
+    numbers of replicates a pilot decides.
     """
 
     study: str
@@ -65,6 +66,11 @@ def summarize(plan: Plan, done: frozenset[str], before: Mapping[str, JSON] | Non
 def _notes(planned: PlannedCell) -> Iterator[str]:
     network, model = planned.network, planned.cell.model_label
     for name, procedure in planned.cell.procedures.items():
+        if rule := procedure.adaptive:
+            yield (
+                f"{name}: {rule.pilot} replicates to begin with; a run then decides on up to "
+                f"{rule.max}, for a reliability of {rule.target_reliability:g}"
+            )
         if network.select(procedure.parameters) == network.layout:
             continue
         shape = planned.features(name)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from fragility.procedures._replicates import TargetReliability
 from fragility.procedures.base import Conduct, Procedure
 from fragility.training import Order, Training
 from fragility.training.newton import Newton
@@ -20,8 +21,9 @@ class Retraining(Procedure):
     """Where a retraining starts: at the base model's parameters, or at initial values."""
     state: Literal["reset", "resume"] = "reset"
     """Optimizer and schedule begin anew, or a warm start goes on with the base training's."""
-    replicates: PositiveInt = 1
-    """How often each retraining is done; the procedure says what differs between them."""
+    replicates: PositiveInt | TargetReliability = 1
+    """How often each retraining is done, the procedure says what differs between them; or
+    `{target_reliability: 0.8, pilot: 10, max: 200}`: as often as the noise asks for."""
     record_every: NonNegativeInt = 0
     """Note the chosen test points' loss every so many retraining steps; 0: do not."""
     steps: NonNegativeInt | None = None
@@ -59,7 +61,7 @@ class Retraining(Procedure):
             return f"`{other}` limits no `{how.kind}` training; use `{how.counts}`."
         if order is None and self.order is not None:
             return f"`order`: `{how.kind}` training draws no example order; drop the key."
-        if self.replicates > 1 and self.start == "warm" and order != "independent":
+        if self.conduct.replicates > 1 and self.start == "warm" and order != "independent":
             ways = "`start: cold`" if order is None else "`order: independent`, `start: cold`"
             return (
                 f"these `replicates` would all be the same, because {_DETERMINISTIC[order]} from a "
@@ -70,7 +72,7 @@ class Retraining(Procedure):
     @property
     def truth(self) -> str:
         """`warm` or `cold` retraining, over orders or seeds where replicates differ by them."""
-        if self.replicates == 1:
+        if self.conduct.replicates == 1:
             return self.start
         return "cold over seeds" if self.start == "cold" else "warm over orders"
 
@@ -78,7 +80,14 @@ class Retraining(Procedure):
     def conduct(self) -> Conduct:
         """How retrainings are begun, repeated and watched."""
         cold, resumes = self.start == "cold", self.state == "resume"
-        return Conduct(cold, resumes, self.replicates, self.record_every)
+        wanted = self.adaptive
+        number = self.replicates if isinstance(self.replicates, int) else 1
+        return Conduct(cold, resumes, wanted.pilot if wanted else number, self.record_every)
+
+    @property
+    def adaptive(self) -> TargetReliability | None:
+        """The reliability that decides how many replicates there are, if one does."""
+        return self.replicates if isinstance(self.replicates, TargetReliability) else None
 
     def retraining(self, training: Training) -> Training:
         """Returns the base model's training, or Newton's, with this procedure's stopping rules."""

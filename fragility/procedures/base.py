@@ -14,6 +14,7 @@ from fragility.method import JSON, Method, Room
 from fragility.numerics.curvature import Curvature
 from fragility.numerics.measurables import TASKS, Measurable
 from fragility.numerics.network import ParameterSet
+from fragility.procedures._replicates import TargetReliability
 from fragility.selectors import SELECTORS, Candidates, Selector
 from fragility.training import Training
 
@@ -143,6 +144,11 @@ class Procedure(Method):
     def conduct(self) -> Conduct:
         """How retrainings are begun, repeated and watched: once, from the base model."""
         return Conduct()
+
+    @property
+    def adaptive(self) -> TargetReliability | None:
+        """The reliability that decides how many replicates there are, if one does."""
+        return None
 
     @property
     def truth(self) -> str:

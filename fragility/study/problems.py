@@ -152,8 +152,12 @@ def _joined(found: Iterable[_Found]) -> list[_Found]:
         else:
             forks.setdefault(one.fork, []).append(one)
     for fork, members in forks.items():
-        # A member that got as far as into the value is the one that was meant.
-        inside = [one for one in members if len(one.path) > len(fork) or one.missing]
+        # A member that got as far as into the value, or refused it as a whole, was meant.
+        inside = [
+            one
+            for one in members
+            if len(one.path) > len(fork) or one.missing or one.error["type"] == "value_error"
+        ]
         first, *others = members
         errors = tuple(other.error for other in others)
         alone += inside or [
