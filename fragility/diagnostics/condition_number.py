@@ -29,7 +29,7 @@ class ConditionNumber(CurvatureDiagnostic):
 
     Valid when: the loss is twice differentiable; kinks of ReLU and SELU are not seen.
     Cost: two gradients of all examples for every parameter, or `steps` products with the curvature
-        above 1,500 parameters.
+        above 3,000 parameters.
     Reference: Higham 2002, section 7.1.
     """
 
@@ -38,7 +38,7 @@ class ConditionNumber(CurvatureDiagnostic):
     """Whether the penalty's second derivative is part of the curvature."""
     damping: NonNegativeFloat = 0.0
     """Added to every eigenvalue, as by an estimator."""
-    steps: PositiveInt = 64
+    steps: PositiveInt = 48
     """Lanczos steps, where the matrix is too large to be written out."""
 
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:

@@ -26,7 +26,7 @@ class EffectiveDimension(CurvatureDiagnostic):
 
     Valid when: the loss is twice differentiable; kinks of ReLU and SELU are not seen.
     Cost: two gradients of all examples for every parameter, or `probes` times `steps` products with
-        the curvature above 1,500 parameters.
+        the curvature above 3,000 parameters.
     Reference: MacKay 1992, section 4.4; Ubaru, Chen and Saad 2017.
     """
 

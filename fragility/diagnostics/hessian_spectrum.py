@@ -24,16 +24,16 @@ class HessianSpectrum(CurvatureDiagnostic):
 
     Valid when: the loss is twice differentiable; kinks of ReLU and SELU are not seen.
     Cost: two gradients of all examples for every parameter, or `probes` times `steps` products with
-        the curvature above 1,500 parameters.
+        the curvature above 3,000 parameters.
     Reference: Ghorbani, Krishnan and Xiao 2019, section 2.
     """
 
     kind: Literal["hessian_spectrum"] = "hessian_spectrum"
     includes_regularization: bool = True
     """Whether the penalty's second derivative is part of the curvature."""
-    probes: PositiveInt = 8
+    probes: PositiveInt = 4
     """Random vectors, where the matrix is too large to be written out."""
-    steps: PositiveInt = 48
+    steps: PositiveInt = 32
     """Lanczos steps of each."""
 
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:

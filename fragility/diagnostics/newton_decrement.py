@@ -30,12 +30,12 @@ class NewtonDecrement(CurvatureDiagnostic):
 
     Valid when: the curvature is positive semidefinite; near the optimum.
     Cost: two gradients of all examples for every parameter and P^3 operations, or `steps` products
-        with the curvature above 1,500 parameters.
+        with the curvature above 3,000 parameters.
     Reference: Boyd and Vandenberghe 2004, section 9.5.1.
     """
 
     kind: Literal["newton_decrement"] = "newton_decrement"
-    steps: PositiveInt = 100
+    steps: PositiveInt = 64
     """Lanczos steps from the gradient, where the matrix is too large to be written out."""
 
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:

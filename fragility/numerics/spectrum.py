@@ -25,7 +25,7 @@ from fragility.numerics.quadrature import (
 )
 from fragility.numerics.trained import TrainedModel
 
-DENSE_LIMIT = 1500
+DENSE_LIMIT = 3000
 """Largest number of parameters whose curvature is written out."""
 
 LANCZOS_BYTES = 3 * 2**30

@@ -133,7 +133,7 @@ def _value(facts: Facts, models: int, name: str, *, spread: bool = False) -> str
         return MISSING
     detail = str(row["detail"] or "")
     if row["value"] is None:
-        return detail.partition(":")[0] or MISSING
+        return "indefinite" if detail.startswith("indefinite") else MISSING
     words = whole if "negative" in name else number
     text = words(row["value"])
     if name in (CONDITION, DECREMENT, DECREASE, STEP) and detail.startswith("at least"):
