@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fragility.report.controls import Control, Controls, of_study, stored
 from fragility.report.grids import Grids, load
 from fragility.report.intervals import resampled
 from fragility.report.palette import assign
@@ -90,6 +91,16 @@ class Context:
     def grids(self) -> Grids:
         """All scores and effects as arrays."""
         return load(self.source)
+
+    @cached_property
+    def controls(self) -> Controls:
+        """The shipped controls of the store."""
+        return stored(self.source)
+
+    @cached_property
+    def own_controls(self) -> tuple[Control, ...]:
+        """The controls that the run carries in its own rows."""
+        return of_study(self)
 
     @cached_property
     def colours(self) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ from fragility.report.parts import Section
 from fragility.report.sections import (
     agreement,
     answer,
+    controls,
     convergence,
     factors,
     failures,
@@ -41,6 +42,7 @@ from fragility.store import queries
 SECTIONS: tuple[Callable[[Context], Section], ...] = (
     head.section,
     answer.section,
+    controls.section,
     verdict.section,
     agreement.section,
     ladder.section,

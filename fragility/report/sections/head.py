@@ -105,12 +105,23 @@ def _tasks(run: Mapping[str, Any]) -> str:
 
 def _badges(context: Context) -> list[Badge]:
     return [
+        _controls(context),
         _convergence(context, ask.BASE_MODELS, "models", "base model"),
         _convergence(context, ask.RETRAININGS, "retrainings", "retraining"),
         _target(context),
         _ceiling(context),
         _failed(context),
     ]
+
+
+def _controls(context: Context) -> Badge:
+    rows = (*context.controls.rows, *context.own_controls)
+    failed = [row.name for row in rows if not row.passed]
+    if failed:
+        return Badge("Controls failed", listing(failed, 2), "warn")
+    if not context.controls.rows:
+        return Badge("Controls", "not run", "note")
+    return Badge("Controls", f"passed {count(len(rows))} of {count(len(rows))}", "fine")
 
 
 def _convergence(context: Context, query: ask.Query, column: str, noun: str) -> Badge:
