@@ -105,15 +105,18 @@ class Resamples:
             columns = chosen_removals(rule.removals, one, rule.count)
             sides = one.scores, one.effects if rule.truth == "mean" else one.single
             x, y = (np.take_along_axis(side, columns, 1) for side in sides)
+            if pooled:
+                x, y = x.reshape(1, -1), y.reshape(1, -1)
+            if x.shape[1] < FEWEST:
+                self._known[key] = np.full((self.draws, len(x)), np.nan)
+                return self._known[key]
+            of_weights = FIXED[kind](x, y)
+            # Where all test points have the same removals, so have they their weights.
             shared = not pooled and rule.removals in ("all", "random")
-            fixed = FIXED[kind](x, y) if shared and columns.shape[1] >= FEWEST else None
             parts = []
             for part in _slices(self.draws, columns.size):
-                chosen = columns[:1] if fixed else columns
-                weights = self._weights(rule, one, chosen, part, pooled)
-                parts.append(
-                    fixed(weights[:, 0]) if fixed else _correlate(kind, pooled, x, y, weights)
-                )
+                weights = self._weights(rule, one, columns[:1] if shared else columns, part, pooled)
+                parts.append(of_weights(weights[:, 0] if shared else _flat(weights, pooled)))
             self._known[key] = np.concatenate(parts)
         return self._known[key]
 
@@ -131,11 +134,12 @@ class Resamples:
             weights *= self.of_tests[part][:, :, None]
         return weights
 
-    def _of_means(self, rule: Rule) -> Array:
-        """Returns the numbers of means over the repeats of each draw, at what all of them hold."""
+    @cached_property
+    def _means(self) -> tuple[Sequence[Stored], Resamples] | None:
+        """The repeats at what all of them hold, and resamples of their mean."""
         aligned = _aligned(self.repeats)
         if aligned is None:
-            return np.full(self.draws, np.nan)
+            return None
         mean = replace(
             aligned[0],
             **{
@@ -143,32 +147,51 @@ class Resamples:
                 for name in ("scores", "effects", "single", "losses")
             },
         )
-        own = Resamples([mean], self.draws, self._seed)
-        columns = chosen_removals(rule.removals, mean, rule.count)
-        name = "effects" if rule.truth == "mean" else "single"
-        sides = [
-            np.stack([np.take_along_axis(getattr(one, side), columns, 1) for one in aligned])
-            for side in ("scores", name)
-        ]
-        shares = self.of_repeats / self.of_repeats.sum(axis=1, keepdims=True)
-        kind: Kind = "pearson" if rule.measure == "pearson" else "spearman"
-        each = np.concatenate(
-            [
-                _correlate(
-                    kind,
-                    False,
-                    *(np.einsum("ds,stn->dtn", shares[part], side) for side in sides),
-                    own._weights(rule, mean, columns, part, pooled=False),
-                )
-                for part in _slices(self.draws, columns.size)
-            ]
-        )
+        return aligned, Resamples([mean], self.draws, self._seed)
+
+    def _of_means(self, rule: Rule) -> Array:
+        """Returns the numbers of means over the repeats of each draw, at what all of them hold."""
+        if self._means is None:
+            return np.full(self.draws, np.nan)
+        aligned, own = self._means
+        mean = own.repeats[0]
+        each = self._of_drawn_means(rule, aligned, own)
         each = np.abs(each) if rule.measure == "|spearman|" else each
         tests = chosen_tests(rule.tests, mean.losses)
         counts = np.ones((self.draws, tests.size))
         if rule.tests == "all" and own.of_tests is not None:
             counts = own.of_tests
         return _average(each[:, tests], counts)
+
+    def _of_drawn_means(self, rule: Rule, aligned: Sequence[Stored], own: Resamples) -> Array:
+        """Returns the correlations (draws, tests) of means over the repeats of each draw."""
+        kind: Kind = "pearson" if rule.measure == "pearson" else "spearman"
+        key = ("means", rule.removals, rule.count, rule.truth, rule.weighted, kind)
+        if key in self._known:
+            return self._known[key]
+        mean = own.repeats[0]
+        columns = chosen_removals(rule.removals, mean, rule.count)
+        if columns.shape[1] < FEWEST:
+            return np.full((self.draws, len(columns)), np.nan)
+        truth = "effects" if rule.truth == "mean" else "single"
+        sides = [
+            np.stack([np.take_along_axis(getattr(one, name), columns, 1) for one in aligned])
+            for name in ("scores", truth)
+        ]
+        shares = self.of_repeats / self.of_repeats.sum(axis=1, keepdims=True)
+        self._known[key] = np.concatenate(
+            [
+                CORRELATIONS[kind](
+                    *(
+                        np.einsum("ds,stn->dtn", shares[part], side, optimize=True)
+                        for side in sides
+                    ),
+                    own._weights(rule, mean, columns, part, pooled=False),
+                )
+                for part in _slices(self.draws, columns.size)
+            ]
+        )
+        return self._known[key]
 
 
 def with_intervals(
@@ -199,15 +222,9 @@ def _with_interval(one: Specification, resamples: Resamples) -> Specification:
     return replace(one, number=replace(one.number, low=ends[0], high=ends[1]))
 
 
-def _correlate(kind: Kind, pooled: bool, x: Array, y: Array, weights: Array) -> Array:
-    """Returns correlations (draws, tests), or of all pairs at once (draws, 1)."""
-    if pooled:
-        flat = [side.reshape(*side.shape[:-2], 1, -1) for side in (x, y, weights)]
-        x, y, weights = flat
-    if weights.shape[-1] < FEWEST:
-        return np.full(weights.shape[:2], np.nan)
-    lifted = [side if side.ndim == weights.ndim else side[None] for side in (x, y)]
-    return CORRELATIONS[kind](*lifted, weights)
+def _flat(weights: Array, pooled: bool) -> Array:
+    """Returns weights (draws, tests, removals), of all pairs in one row where they are pooled."""
+    return weights.reshape(len(weights), 1, -1) if pooled else weights
 
 
 def _average(values: Array, counts: Array) -> Array:

@@ -31,7 +31,8 @@ from fragility.store import specification_queries as ask
 from fragility.store.report_queries import Query
 
 ARMS = 12
-DRAWN = 3
+DRAWN, COLUMNS = 3, 240
+"""So many curves are drawn, and so many specifications of each."""
 PAIRS = 1_000_000
 
 Subject = tuple[str, str]
@@ -81,10 +82,17 @@ def build(context: Context) -> Specifications:
     for (arm, estimator), held in arms.items():
         one = curves[arm, estimator]
         if (arm, estimator) in drawn:
-            one = replace(one, specifications=with_intervals(one.specifications, held, seed=seed))
+            one = _with_intervals(one, held, seed)
         rescored = {p.kind: _rescored(p, held, seed) for p in declared}
         found.append(Specified(arm, estimator, one, rescored, (arm, estimator) in drawn))
     return Specifications(found, len(known), thin, table(query, columns))
+
+
+def _with_intervals(one: Curve, held: Mapping[str, Sequence[Stored]], seed: int) -> Curve:
+    """Returns the curve with the intervals of the specifications that are drawn or named."""
+    shown = [*spread(one.specifications, COLUMNS), one.signed[0], one.signed[-1]]
+    known = dict(zip(shown, with_intervals(shown, held, seed=seed), strict=True))
+    return replace(one, specifications=tuple(known.get(s, s) for s in one.specifications))
 
 
 def _arm(

@@ -1,6 +1,6 @@
-"""Correlations of many fixed pairs of rows as functions of weights that all rows share.
+"""Correlations of many fixed pairs of rows as functions of weights.
 
-What `correlations` gives for weights (draws, 1, points), with everything that does not depend on
+What `correlations` gives for such weights, with everything that does not depend on
 the weights done once: means come from one matrix product, ranks from one sorting.
 """
 
@@ -14,7 +14,10 @@ from fragility.statistics.correlations import Kind, pearson
 from fragility.statistics.estimate import Array
 
 OfWeights = Callable[[Array], Array]
-"""Weights (draws, points) in, correlations (draws, rows) out, NaN where a row is constant."""
+"""Weights in, correlations (draws, rows) out, NaN where a row is constant.
+
+Weights are (draws, points) that all rows share, or (draws, rows, points).
+"""
 
 CANCELLATION = 1e-3
 """A variance below this share of the mean square has lost digits and is computed again."""
@@ -27,18 +30,27 @@ def fixed_pearson(x: Array, y: Array) -> OfWeights:
     """Returns the correlations of rows of `x` with rows of `y`, (rows, points)."""
     varied = np.flatnonzero((np.ptp(x, axis=1) > 0) & (np.ptp(y, axis=1) > 0))
     a, b = _unit(x[varied]), _unit(y[varied])
-    products = np.concatenate([a, b, a * a, b * b, a * b]).T
+    products = np.stack([a, b, a * a, b * b, a * b])
+    flat = products.reshape(-1, products.shape[2]).T
 
     def of_weights(weights: Array) -> Array:
+        own = weights[:, varied] if weights.ndim == 3 else None
         with np.errstate(invalid="ignore", divide="ignore"):
-            sums = (weights @ products) / weights.sum(axis=1, keepdims=True)
-            mean_a, mean_b, square_a, square_b, product = np.split(sums, 5, axis=1)
+            if own is None:
+                sums = (weights @ flat).reshape(len(weights), 5, -1) / weights.sum(axis=1)[
+                    :, None, None
+                ]
+            else:
+                sums = np.einsum("drn,prn->dpr", own, products, optimize=True)
+                sums /= own.sum(axis=2)[:, None, :]
+            mean_a, mean_b, square_a, square_b, product = np.moveaxis(sums, 1, 0)
             spread_a, spread_b = square_a - mean_a**2, square_b - mean_b**2
             known = np.clip((product - mean_a * mean_b) / np.sqrt(spread_a * spread_b), -1.0, 1.0)
         kept = (spread_a > CANCELLATION * square_a) & (spread_b > CANCELLATION * square_b)
         draws, rows = np.nonzero(~kept)
         lost = varied[rows]
-        known[draws, rows] = pearson(x[lost], y[lost], weights[draws])
+        again = weights[draws] if own is None else own[draws, rows]
+        known[draws, rows] = pearson(x[lost], y[lost], again)
         found = np.full((len(weights), len(x)), np.nan)
         found[:, varied] = known
         return found
@@ -52,11 +64,12 @@ def fixed_spearman(x: Array, y: Array) -> OfWeights:
 
     def of_weights(weights: Array) -> Array:
         rank_x, rank_y = ranks_x(weights), ranks_y(weights)
-        weighted = weights[:, None, :] * rank_x
+        own = weights if weights.ndim == 3 else weights[:, None, :]
+        weighted = own * rank_x
         covariance = np.einsum("drn,drn->dr", weighted, rank_y)
         spread_x = np.einsum("drn,drn->dr", weighted, rank_x)
-        spread_y = np.einsum("dn,drn,drn->dr", weights, rank_y, rank_y)
-        least = ROUNDING * weights.sum(axis=1, keepdims=True) ** 3
+        spread_y = np.einsum("drn,drn,drn->dr", np.broadcast_to(own, rank_y.shape), rank_y, rank_y)
+        least = ROUNDING * own.sum(axis=2) ** 3
         varied = (spread_x > least) & (spread_y > least)
         scale = np.sqrt(np.where(varied, spread_x * spread_y, np.nan))
         return np.asarray(np.clip(covariance / scale, -1.0, 1.0))
@@ -69,7 +82,8 @@ def _ranks(values: Array) -> OfWeights:
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     rows, points = values.shape
-    place = (np.argsort(order, axis=1) + points * np.arange(rows)[:, None]).ravel()
+    begin = points * np.arange(rows)[:, None]
+    place, ordered_place = (np.argsort(order, axis=1) + begin).ravel(), (order + begin).ravel()
     new = np.ones(values.shape, dtype=bool)
     new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     tied = not new.all()
@@ -82,7 +96,11 @@ def _ranks(values: Array) -> OfWeights:
     first, final = (ends_of + points * np.arange(rows)[:, None] for ends_of in (starts, ends))
 
     def of_weights(weights: Array) -> Array:
-        each = weights.take(order, axis=1)
+        if weights.ndim == 2:
+            each = weights.take(order, axis=1)
+        else:
+            each = weights.reshape(len(weights), -1).take(ordered_place, axis=1)
+            each = each.reshape(weights.shape)
         until = np.cumsum(each, axis=2)
         if tied:
             flat = (len(weights), rows * points)
@@ -91,7 +109,7 @@ def _ranks(values: Array) -> OfWeights:
         else:
             middle = (until - each / 2).reshape(len(weights), rows * points)
         ranks = middle.take(place, axis=1).reshape(each.shape)
-        return np.asarray(ranks - weights.sum(axis=1)[:, None, None] / 2)
+        return np.asarray(ranks - until[:, :, -1:] / 2)
 
     return of_weights
 

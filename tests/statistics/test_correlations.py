@@ -93,3 +93,21 @@ def test_the_metrics_give_the_same(kind: str) -> None:
     metric = METRICS.methods[kind](kind=kind)
     expected = [metric.statistic(a, b)(weights) for a, b in zip(x, y, strict=True)]
     assert pytest.approx(np.array(expected)) == FIXED[kind](x, y)(weights).T
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+@pytest.mark.parametrize("ties", [False, True])
+def test_fixed_rows_may_have_weights_of_their_own(kind: str, ties: bool) -> None:
+    rng = np.random.default_rng(9)
+    x, y = rng.standard_normal((2, 4, 15))
+    if ties:
+        x, y = np.round(x), np.round(y)
+    x[2] = 1.0
+    y[3] += 1e9
+    weights = rng.integers(0, 4, (6, 4, 15)).astype(float)
+    found = FIXED[kind](x, y)(weights)
+    np.testing.assert_allclose(found, CORRELATIONS[kind](x[None], y[None], weights), atol=1e-7)
+    assert np.isnan(found[:, 2]).all()
+    shared = FIXED[kind](x, y)(weights[:, 0])
+    repeated = FIXED[kind](x, y)(np.repeat(weights[:, :1], 4, axis=1))
+    np.testing.assert_allclose(shared, repeated, atol=1e-12)

@@ -22,12 +22,11 @@ from fragility.report.context import Context, natural, spread
 from fragility.report.figures import specification as figure
 from fragility.report.figures.specification import Item, Line
 from fragility.report.parts import Chart, Key, Panel, Section
-from fragility.report.specification import Specifications, Specified, build
+from fragility.report.specification import COLUMNS, Specifications, Specified, build
 from fragility.report.text import estimate, listing, metric_value, plural
 from fragility.statistics.ceiling import Ceiling
 from fragility.statistics.null_band import null_half_width
 
-COLUMNS = 240
 HEADINGS = {
     "tests": "test points",
     "removals": "removals",
