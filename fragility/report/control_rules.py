@@ -112,8 +112,8 @@ def _explained(dataset: str) -> Callable[[Source], Verdict | None]:
         size = next(r["parameters"] for r in source.ask(ask.SIZES) if r["dataset"] == dataset)
         low, high, total = float(values.min()), float(values.max()), float(values.sum())
         words = (
-            f"{metric_value('pearson', correlation)} at the other test points; leverages"
-            f" {number(low)} to {number(high)}, sum {number(total)}"
+            f"{metric_value('pearson', correlation)}; leverages {number(low)} to {number(high)},"
+            f" sum {number(total)} of at most {count(size)}"
         )
         sound = low >= -SAME and high < 1 and total <= size
         return words, sound and correlation >= EXPLAINED[dataset]
@@ -147,7 +147,7 @@ def _untrained(source: Source) -> Verdict | None:
     mean, other = mean_interval(untrained[0], "pearson"), mean_interval(trained[0], "pearson")
     words = (
         f"{estimate('pearson', mean.value, mean.low, mean.high)}, band ±{number(band[1])};"
-        f" trained {estimate('pearson', other.value, other.low, other.high)}"
+        f" the trained network's {estimate('pearson', other.value, other.low, other.high)}"
     )
     return words, band[0] <= mean.value <= band[1]
 
@@ -219,7 +219,8 @@ def _halves(source: Source) -> Verdict | None:
 def reaches(found: Halves) -> Verdict:
     """Returns what one half of the replicates reaches, and whether that is what noise allows."""
     mean = found.observed
-    words = f"{estimate('pearson', mean.value, mean.low, mean.high)} of {number(found.allowed)}"
+    observed = estimate("pearson", mean.value, mean.low, mean.high)
+    words = f"{observed}, and noise allows {metric_value('pearson', found.allowed)}"
     return words, mean.value >= REACHED * found.allowed
 
 
@@ -238,7 +239,9 @@ PARTS: Mapping[str, tuple[Rule, ...]] = {
                 ),
                 Rule(
                     f"Leverage, {name}",
-                    f"with one leverage a removed point, Pearson at least {EXPLAINED[dataset]}",
+                    "with one leverage a removed point, found at half the test points, Pearson at"
+                    f" the other half at least {EXPLAINED[dataset]}; leverages within 0 and 1,"
+                    " their sum at most the number of parameters",
                     EXPLAINED_WHY[dataset],
                     (ask.PAIRS, ask.SIZES),
                     _explained(dataset),
@@ -248,7 +251,7 @@ PARTS: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             "Random scores",
             "inside the 95 % band of unrelated lists",
-            "They know nothing, at each test point anew.",
+            "Numbers that were drawn know nothing of the effects.",
             (ask.BY_TEST_POINT,),
             _random,
         ),
@@ -261,8 +264,8 @@ PARTS: Mapping[str, tuple[Rule, ...]] = {
         ),
         Rule(
             "Flipped labels, by retraining",
-            "the same",
-            "The same, measured.",
+            "mean below 0, area under ROC above 0.5, with their intervals",
+            "The same, measured instead of predicted.",
             (ask.PAIRS, ask.PLANTED),
             _flipped("effects"),
         ),
@@ -284,7 +287,7 @@ PARTS: Mapping[str, tuple[Rule, ...]] = {
         ),
         Rule(
             "Untrained network",
-            "mean Pearson inside the 95 % band of one test point",
+            "mean Pearson over test points inside the 95 % band of one",
             "In regression, residuals before training are the targets, which say nothing of the"
             " residuals after it; test points share much, so that all may count as one.",
             (ask.BY_TEST_POINT,),

@@ -8,6 +8,11 @@ from fragility.report.parts import DataTable, Section
 from fragility.report.text import count, listing, plural
 
 TITLE = "Controls"
+PASSED = (
+    "exact scores of convex models agree with retraining and leverage explains the rest, wrong"
+    " labels and copies show as they must, one half of the retrainings reaches what noise allows"
+    " the other, and what knows nothing agrees with nothing"
+)
 NOT_RUN = (
     "The shipped controls are not in this store. `fragility run` measures them before a study,"
     " unless the study says `controls: false`."
@@ -38,7 +43,8 @@ def _lead(shipped: tuple[Control, ...], own: tuple[Control, ...]) -> list[str]:
         )
     elif rows:
         of_study = f", {count(len(own))} of them on this study's own rows" if own else ""
-        lead.append(f"All {plural(len(rows), 'control')} passed{of_study}.")
+        what = f": {PASSED}" if shipped else ""
+        lead.append(f"All {plural(len(rows), 'control')} passed{of_study}{what}.")
     return lead
 
 

@@ -58,7 +58,9 @@ def section(context: Context) -> Section:
     found = [(arm, gather(context, *arm)) for arm in judged(context)]
     verdicts = [(arm, evidence, judge(evidence)) for arm, evidence in found]
     groups = any(evidence.groups for _, evidence in found)
+    failed = [row.name for row in (*context.controls.rows, *context.own_controls) if not row.passed]
     data = {
+        "controls": f"Controls failed: {listing(failed)}." if failed else "",
         "lead": _lead(context, verdicts),
         "rows": [_row(context, *item, groups=groups) for item in verdicts],
         "groups": groups,
