@@ -1,8 +1,10 @@
 """Does a swept factor make a difference: a test for every quantity, and verdicts over them all.
 
 Every series of every quantity over every factor of the study is one comparison; all of them are one
-family, and every p-value is corrected over it (Holm: whatever the dependence between them, the
-chance of a single false claim of a kind stays below the level).
+family, and every p-value is corrected over it (Benjamini and Hochberg: the expected share of false
+claims among those made stays below the level, for comparisons that are independent or, as those of
+the same scores and effects are, positively dependent). Where a factor does not enter a quantity at
+all, so that every value of it gives the very same numbers, nothing is tested.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from fragility.report.statistics import geometric_mean, mean_interval, trend
 from fragility.report.text import estimate, number
 from fragility.statistics.group_comparisons import GroupComparison, compare_groups
 from fragility.statistics.level_comparison import LevelComparison, Unit, compare_levels
-from fragility.statistics.multiplicity import holm
+from fragility.statistics.multiplicity import benjamini_hochberg
 
 LEVEL = 0.05
 DIFFERS, EQUIVALENT, CANNOT_TELL = "differs", "equivalent", "cannot tell"
@@ -42,6 +44,11 @@ class Comparison:
     pairs: LevelComparison | None
     correlation: bool
     logarithmic: bool
+
+    @property
+    def identical(self) -> bool:
+        """Whether the factor does not enter: every value of it gives the very same numbers."""
+        return self.pairs is not None and self.pairs.identical
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def family(comparisons: Sequence[Comparison], margin: float) -> Family:
         ]
     )
     anova, welch, ranks = (
-        _corrected([getattr(c.anova, name).p for c in comparisons])
+        _corrected([None if c.identical else getattr(c.anova, name).p for c in comparisons])
         for name in ("f", "welch", "ranks")
     )
     judged = [
@@ -149,16 +156,14 @@ def _count(values: Sequence[float | None]) -> int:
 
 def _open(comparison: Comparison) -> LevelComparison | None:
     """Returns what there is to test: nothing where the factor does not enter at all."""
-    pairs = comparison.pairs
-    return None if pairs is None or pairs.identical else pairs
+    return None if comparison.identical else comparison.pairs
 
 
 def _verdict(
     comparison: Comparison, different: float | None, equivalent: float | None
 ) -> tuple[str, bool]:
-    pairs = comparison.pairs
     detected = different is not None and different < LEVEL
-    if comparison.correlation and pairs is not None and pairs.identical:
+    if comparison.correlation and comparison.identical:
         return EQUIVALENT, False
     if equivalent is not None and equivalent < LEVEL:
         return EQUIVALENT, detected
@@ -166,6 +171,6 @@ def _verdict(
 
 
 def _corrected(values: Sequence[float | None]) -> list[float | None]:
-    """Returns Holm's p-values over those that there are."""
-    known = iter(holm([p for p in values if p is not None]))
+    """Returns the p-values corrected over those that there are."""
+    known = iter(benjamini_hochberg([p for p in values if p is not None]))
     return [None if p is None else float(next(known)) for p in values]

@@ -70,13 +70,16 @@ def rules(family: Family) -> str:
     margin = f"{family.margin:g}"
     return (
         f"All {plural(family.tested, 'comparison')} on this page are one family: p-values are"
-        " corrected by Holm's method, those of each test over all comparisons that have it"
-        f" ({family.anovas} for the analysis of variance). “Differs”: some two values of the"
-        f" factor differ, p < {LEVEL} (of more than two values: twice the p of the change shown, or"
-        " the smallest p of all pairs times twice their number; then corrected). “Equivalent"
-        f" within {margin}”: two one-sided tests reject a difference of {margin} or more between"
-        f" every two values, p < {LEVEL} corrected; the margin is the study's"
-        " `equivalence_margin`. “Cannot tell” is everything else, never a finding of its own."
+        " corrected by Benjamini and Hochberg's method, those of each test over all comparisons"
+        f" that have it ({family.anovas} for the analysis of variance), so that of the differences"
+        f" claimed no more than {100 * LEVEL:.0f} % are expected to be false, and of the"
+        " equivalences too."
+        f" “Differs”: some two values of the factor differ, p < {LEVEL} (of more than two values:"
+        " twice the p of the change shown, or the smallest p of all pairs times twice their"
+        f" number; then corrected). “Equivalent within {margin}”: two one-sided tests reject a"
+        f" difference of {margin} or more between every two values, p < {LEVEL} corrected; the"
+        " margin is the study's `equivalence_margin`. “Cannot tell” is everything else, never a"
+        " finding of its own."
     )
 
 
@@ -95,7 +98,7 @@ METHOD = (
 def reading(judged: Sequence[Judged], factor: str, levels: Sequence[str], margin: float) -> str:
     """Returns what the comparisons over one factor say, in a sentence or two."""
     if not judged:
-        return f"No value was measured at any of the {len(levels)} values of {factor}."
+        return f"No value was measured that depends on {factor}, at {len(levels)} values of it."
     first = [one for one in judged if one.comparison.quantity == judged[0].comparison.quantity]
     said = "; ".join(_spoken(one, margin) for one in first[:SPOKEN])
     sentence = f"From {levels[0]} to {levels[-1]} of {factor}, {said}."
@@ -150,8 +153,6 @@ def _because(judged: Judged, margin: float) -> list[str]:
         return ["measured at one value of the factor"]
     if pairs.reason is not None:
         return [pairs.reason]
-    if pairs.identical:
-        return ["identical at all values"]
     lines = []
     if judged.verdict == DIFFERS and pairs.clearest is not pairs.ends:
         clear = pairs.clearest
@@ -161,7 +162,13 @@ def _because(judged: Judged, margin: float) -> list[str]:
         lines.append(f"{f'{margin:g}'} or more: {_p(judged.p_equivalent)}")
     if judged.detectable:
         lines.append("it differs, by less")
+    if judged.verdict == CANNOT_TELL and TESTS in pairs.ends.over and _found(judged.p_anova):
+        lines.append("it differs over these test points; of others nobody can tell")
     return lines
+
+
+def _found(p: float | None) -> bool:
+    return p is not None and p < LEVEL
 
 
 def _anova(found: GroupComparison) -> str:

@@ -13,7 +13,7 @@ from fragility.report.comparisons import CANNOT_TELL, DIFFERS, compare, family
 from fragility.report.declared import EQUIVALENCE_MARGIN, declared, equivalence_margin
 from fragility.report.page import page
 from fragility.report.sections import factors
-from fragility.statistics import holm
+from fragility.statistics import benjamini_hochberg
 from fragility.study.model import Study
 from tests.report import world
 from tests.report.planted import agreements
@@ -95,6 +95,21 @@ def test_one_repeat_cannot_tell() -> None:
     )
 
 
+def test_what_only_these_test_points_show_is_said() -> None:
+    """Repeats agree to the last digits, test points do not: ANOVA takes them as all there are."""
+
+    def values(setting: Mapping[str, Any], estimator: str, procedure: str, repeat: int):
+        by_test = 0.05 + 0.4 * noise(3, size=4)
+        place = setting[DEPTH] == 4
+        return 0.2 + place * by_test + 0.001 * noise(4, repeat, int(place), size=4)
+
+    context = agreements([{DEPTH: 1}, {DEPTH: 4}], values, repeats=6)
+    (drawn,) = factors.section(context).data["factors"]
+    first = drawn["tests"][0]
+    assert first.verdict == "cannot tell"
+    assert first.because[-1] == "it differs over these test points; of others nobody can tell"
+
+
 def test_what_a_factor_does_not_touch_is_identical_and_not_in_the_family() -> None:
     def values(setting, estimator, procedure, repeat):
         damped = setting["estimators.exact.damping"] if estimator == "exact" else 0.0
@@ -103,10 +118,18 @@ def test_what_a_factor_does_not_touch_is_identical_and_not_in_the_family() -> No
     settings = [{"estimators.exact.damping": damping} for damping in (0.1, 0.3)]
     context = agreements(settings, values, repeats=6, estimators=("exact", "grad_dot"))
     data = factors.section(context).data
-    found = {test.quantity: test for test in data["factors"][0]["tests"]}
-    assert found["Pearson · exact"].verdict == "differs"
-    assert found["Pearson · grad_dot"].verdict == "equivalent within 0.1"
-    assert found["Pearson · grad_dot"].because == ["identical at all values"]
+    (drawn,) = data["factors"]
+    assert [(test.quantity, test.verdict) for test in drawn["tests"]] == [
+        ("Pearson · exact", "differs"),
+        ("Spearman · exact", "differs"),
+    ]
+    assert [panel.title for panel in drawn["chart"].panels] == [
+        "Pearson · exact",
+        "Spearman · exact",
+    ]
+    assert drawn["chart"].notes == [
+        "The very same at every value, and left out: Pearson · grad_dot and Spearman · grad_dot."
+    ]
     assert data["rules"].startswith("All 2 comparisons")
 
 
@@ -118,7 +141,7 @@ def comparison(name: str, levels: list[np.ndarray], *, correlation: bool = True)
                    margin=0.1, correlation=correlation, logarithmic=not correlation)  # fmt: skip
 
 
-def test_all_p_values_are_holms_over_the_whole_family() -> None:
+def test_all_p_values_are_corrected_over_the_whole_family() -> None:
     rng = np.random.default_rng(0)
     given = [
         [0.5 + 0.1 * rng.normal(size=9), 0.5 + k / 20 + 0.1 * rng.normal(size=9)] for k in range(5)
@@ -126,11 +149,11 @@ def test_all_p_values_are_holms_over_the_whole_family() -> None:
     every = [comparison(str(k), levels) for k, levels in enumerate(given)]
     found = family(every, 0.1)
     paired = [stats.ttest_rel(*levels).pvalue for levels in given]
-    assert [j.p_different for j in found.judged] == pytest.approx(holm(paired))
+    assert [j.p_different for j in found.judged] == pytest.approx(benjamini_hochberg(paired))
     anova = [stats.f_oneway(*levels).pvalue for levels in given]
-    assert [j.p_anova for j in found.judged] == pytest.approx(holm(anova))
+    assert [j.p_anova for j in found.judged] == pytest.approx(benjamini_hochberg(anova))
     ranks = [stats.kruskal(*levels).pvalue for levels in given]
-    assert [j.p_ranks for j in found.judged] == pytest.approx(holm(ranks))
+    assert [j.p_ranks for j in found.judged] == pytest.approx(benjamini_hochberg(ranks))
     assert (found.tested, found.anovas) == (5, 5)
 
 
@@ -158,5 +181,5 @@ def test_the_margin_of_correlations_says_nothing_of_eigenvalues() -> None:
 def test_the_page_is_sound_with_planted_factors() -> None:
     context = agreements(DEPTHS, planted(0.1, 0.02), repeats=6, models=("mlp", "wide"))
     text = assert_sound(page(context.source._connection, world.RUN))
-    assert "corrected by Holm's method" in text
+    assert "corrected by Benjamini and Hochberg's" in text
     assert "ANOVA" in text

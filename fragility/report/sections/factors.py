@@ -6,7 +6,7 @@ Figures 1 to 3 of Epifano et al. 2023, signed, with their test and what it leave
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,14 +35,13 @@ MOST_SERIES, MOST_LEVELS, MOST_JUDGES, MOST_TESTS = 6, 16, 3, 24
 class Quantity:
     """A metric under one estimator and procedure, or a diagnostic.
 
-    `rows` are the repeats' values, `points` those at each test point; not all are `drawn`.
+    `rows` are the repeats' values, `points` those at each test point.
     """
 
     name: str
     metric: str
     rows: Sequence[Row]
     points: Sequence[Row]
-    drawn: bool
 
     @property
     def correlation(self) -> bool:
@@ -126,13 +125,13 @@ def _factor(
     tests: Family,
 ) -> dict[str, object]:
     shown, settings, n = spread(levels, MOST_LEVELS), Settings(context, factor), _n(context)
+    found = [one for one in tests.of(factor) if not one.comparison.identical]
+    touched = {one.comparison.quantity for one in found}
     panels: list[Panel] = []
     keys: dict[str, Key] = {}
     hidden: set[str] = set()
-    for number, quantity in enumerate(quantities):
+    for number, quantity in enumerate(_drawn(quantities, touched)):
         lines = settings.lines(quantity.rows)
-        if not lines or not quantity.drawn:
-            continue
         hidden |= {line.label for line in lines[MOST_SERIES:]}
         for line in lines[:MOST_SERIES]:
             shape = SHAPES[MARKERS.index(line.marker)]
@@ -149,7 +148,6 @@ def _factor(
             logarithmic=quantity.logarithmic,
         )
         panels.append(Panel(drawing, quantity.name, "geometric means" * quantity.logarithmic))
-    found = tests.of(factor)
     words = reading(found, factor, levels, tests.margin)
     if not panels:
         return {"chart": None, "words": words, "tests": [], "more": 0}
@@ -160,10 +158,38 @@ def _factor(
         words,
         _tables(context, factor),
         [*keys.values(), Key(f"what unrelated numbers give (95 %, n = {n})", "band", "band")],
-        _notes(context, levels, shown, hidden),
+        [
+            *_notes(context, levels, shown, hidden),
+            *_left(quantities, touched),
+        ],
     )
     rows = [row(one, tests.margin) for one in found]
     return {"chart": chart, "tests": rows[:MOST_TESTS], "more": max(0, len(rows) - MOST_TESTS)}
+
+
+def _drawn(quantities: Sequence[Quantity], touched: Set[str]) -> list[Quantity]:
+    """Returns the quantities that the factor enters, of each metric those of a few judges."""
+    by_metric: dict[str, list[Quantity]] = defaultdict(list)
+    for quantity in quantities:
+        if quantity.name in touched:
+            by_metric[quantity.metric].append(quantity)
+    return [one for group in by_metric.values() for one in spread(group, MOST_JUDGES)]
+
+
+def _left(quantities: Sequence[Quantity], touched: Set[str]) -> list[str]:
+    """Returns which quantities are not drawn, and why."""
+    measured = [quantity for quantity in quantities if quantity.rows]
+    same = [quantity.name for quantity in measured if quantity.name not in touched]
+    judges = sum(quantity.name in touched and quantity.correlation for quantity in measured)
+    drawn = sum(quantity.correlation for quantity in _drawn(quantities, touched))
+    notes = []
+    if same:
+        notes.append(f"The very same at every value, and left out: {listing(same)}.")
+    if drawn < judges:
+        notes.append(
+            f"Of {judges} correlations {drawn} are drawn; the table and the queries have all."
+        )
+    return notes
 
 
 def _quantities(context: Context, factor: str) -> Iterator[Quantity]:
@@ -173,12 +199,11 @@ def _quantities(context: Context, factor: str) -> Iterator[Quantity]:
             _by_judge(context.source.ask(query))
             for query in (ask.factor_agreement(factor, metric), factor_points(factor, metric))
         )
-        drawn = spread(sorted(cells), MOST_JUDGES)
         for judge in sorted(cells):
             words = " · ".join((metric_name(metric), *_varying(context, judge)))
-            yield Quantity(words, metric, cells[judge], points.get(judge, ()), judge in drawn)
+            yield Quantity(words, metric, cells[judge], points.get(judge, ()))
     rows = context.source.ask(ask.factor_diagnostic(factor, TOP))
-    yield Quantity("top Hessian eigenvalue", TOP, rows, rows, True)
+    yield Quantity("top Hessian eigenvalue", TOP, rows, rows)
 
 
 def _by_judge(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -216,15 +241,9 @@ def _tables(context: Context, factor: str) -> list[DataTable]:
 def _notes(
     context: Context, levels: Sequence[str], shown: Sequence[str], hidden: set[str]
 ) -> list[str]:
-    judges = {(c.estimator, c.procedure) for c in context.combinations}
     notes = context.mismatches()
     if len(shown) < len(levels):
         notes.append(f"{len(shown)} of {len(levels)} values are drawn, evenly spaced.")
     if hidden:
         notes.append(f"Not drawn: {listing(sorted(hidden))}; the queries have them.")
-    if len(judges) > MOST_JUDGES:
-        notes.append(
-            f"{MOST_JUDGES} of {len(judges)} estimators and procedures are drawn; the table and the"
-            " queries have all."
-        )
     return notes
