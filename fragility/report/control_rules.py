@@ -34,6 +34,9 @@ SAME = 1e-6
 REACHED = 0.9
 """Least share of what noise allows that one half must reach as an estimate of the other."""
 
+MEASURABLE = 0.5
+"""Least reliability of one half: below, noise is more than half of what it measured."""
+
 STARTS = ("warm", "cold")
 
 NAMES = {"cancer": "logistic regression", "diabetes": "ridge regression"}
@@ -213,7 +216,10 @@ def _halves(source: Source) -> Verdict | None:
     if not len(rows["effect"]) or len(rows["effect"]) != np.prod(shape):
         return None
     found = half_against_half(rows["effect"].reshape(shape), seed=0)
-    return None if found is None else reaches(found)
+    if found is None:
+        return None
+    words, passed = reaches(found)
+    return words, passed and found.allowed >= MEASURABLE
 
 
 def reaches(found: Halves) -> Verdict:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fragility.identity import derive_seed
 from fragility.report.averages import FEWEST_PAIRS
-from fragility.report.control_rules import PARTS, REACHED, in_band, reaches
+from fragility.report.control_rules import MEASURABLE, PARTS, REACHED, in_band, reaches
 from fragility.report.control_statistics import Halves, Inside, drawn, half_against_half
 from fragility.report.parts import DataTable, data_table
 from fragility.report.source import Source
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fragility.report.context import Context
 
 Values = NDArray[np.float64]
-
-MEASURABLE = 0.5
-"""Least reliability of one half: below, noise is more than half of what it measured."""
 
 FEWEST_REPLICATES = 4
 MOST_REPEATS = 20
