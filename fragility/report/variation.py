@@ -15,11 +15,12 @@ import numpy as np
 
 from fragility.identity import derive_seed
 from fragility.protocols import DIMENSIONS, Stored, of_repeats
-from fragility.report.context import Context
+from fragility.report.context import Combination, Context
 from fragility.report.source import Row
 from fragility.report.text import listing, plural
 from fragility.statistics.decomposition import Decomposition, decompose
 from fragility.statistics.fisher_z import fisher_z
+from fragility.store.variation_queries import VARIATION
 
 PROCEDURE, ESTIMATOR, MODEL = "validation procedure", "estimator", "model and data"
 GROUPS = (PROCEDURE, ESTIMATOR, MODEL)
@@ -69,6 +70,15 @@ class Shared:
     def single(self) -> list[str]:
         """The groups in which nothing was varied."""
         return [group for group, count in self.levels.items() if count == 1]
+
+
+def comparable(context: Context) -> frozenset[Combination]:
+    """Returns the comparisons that count: those whose truth moves what the score covers.
+
+    All of them where none does.
+    """
+    matching = frozenset(c for c in context.combinations if not context.mismatch(c))
+    return matching or frozenset(context.combinations)
 
 
 def choices(row: Row, procedure: Mapping[str, str]) -> Choices:
@@ -150,12 +160,18 @@ def _factors(values: Sequence[Value], group: str) -> dict[str, list[str]]:
     return {name: [one.choices[group].get(name, "") for one in values] for name in names}
 
 
-def of_arms(rows: Sequence[Row], metric: str, *, fisher: bool = False) -> Shared:
+def of_arms(context: Context, metric: str, *, fisher: bool = False) -> Shared:
     """Returns the shares of a correlation over the stored arms: one number a cell and comparison.
 
     With `fisher`, of its z.
     """
-    asked = [row for row in rows if row["metric"] == metric]
+    known = comparable(context)
+    asked = [
+        row
+        for row in context.source.ask(VARIATION)
+        if row["metric"] == metric
+        and Combination(row["arm"], row["estimator"], row["procedure"]) in known
+    ]
     values = [
         Value(
             float(fisher_z(np.array(row["value"]))) if fisher else row["value"],
@@ -170,11 +186,13 @@ def of_arms(rows: Sequence[Row], metric: str, *, fisher: bool = False) -> Shared
 
 def of_specifications(context: Context, stored: Stores) -> Shared:
     """Returns the shares over all specifications of all arms, each evaluated in every repeat."""
+    known = comparable(context)
     cells = {str(row["cell_id"]): row for row in context.cells}
     every = (
         (estimator, cell, one)
-        for (_, estimator), procedures in sorted(stored.items())
+        for (arm, estimator), procedures in sorted(stored.items())
         for procedure, repeats in sorted(procedures.items())
+        if Combination(arm, estimator, procedure) in known
         for cell, one in of_repeats(procedure, repeats)
     )
     found = list(islice(every, MOST_VALUES + 1))

@@ -36,7 +36,7 @@ VARIATION = Query(
     "Median correlation over test points of every cell, estimator and procedure, with every choice"
     " behind it; `value` is null where it is not defined.",
     f"""\
-SELECT s.metric, s.procedure, s.estimator, c.dataset, c.model, c.regularization, c.training,
+SELECT s.metric, c.arm, s.procedure, s.estimator, c.dataset, c.model, c.regularization, c.training,
        c.factors, c.repeat, s.value
 FROM summaries s JOIN cells c USING (cell_id)
 WHERE s.aggregation = 'median' AND s.weighting = 'raw'

@@ -25,6 +25,7 @@ def agreements(
     procedures: Sequence[str] = ("warm",),
     models: Sequence[str] = ("mlp",),
     metrics: Sequence[str] = ("pearson", "spearman"),
+    mismatch: Mapping[str, str] = {},
     skip: Callable[[Mapping[str, Any], str, str, int], bool] = lambda *_: False,
     **run: Any,
 ) -> Context:
@@ -49,6 +50,7 @@ def agreements(
                     filled.row(
                         "arms", cell_id=cell, estimator=estimator, procedure=procedure,
                         truth="warm", score_parameters="all", truth_parameters="all",
+                        mismatch=mismatch.get(procedure),
                     )  # fmt: skip
                     values = np.asarray(planted(known, estimator, procedure, repeat))
                     _agreements(filled, (cell, estimator, procedure), values, metrics)

@@ -12,7 +12,6 @@ from fragility.report.context import Context
 from fragility.report.page import page
 from fragility.report.sections.variation import section
 from fragility.report.variation import ESTIMATOR, MODEL, PROCEDURE, of_arms, of_specifications
-from fragility.store.variation_queries import VARIATION
 from tests.report import truths, world
 from tests.report.planted import agreements
 from tests.report.test_page import assert_sound
@@ -44,7 +43,7 @@ def study(repeats: int = 12, **settings: Any) -> Context:
 
 
 def test_planted_shares_are_found() -> None:
-    found = of_arms(study(40).source.ask(VARIATION), "spearman").decomposition
+    found = of_arms(study(40), "spearman").decomposition
     assert found is not None
     shares = [found.total(group) for group in (PROCEDURE, ESTIMATOR, MODEL)] + [found.residual]
     assert [share.value for share in shares] == pytest.approx(expected(), abs=0.02)
@@ -54,7 +53,7 @@ def test_planted_shares_are_found() -> None:
 def test_the_sentence_names_the_share_of_the_procedure() -> None:
     context = study()
     data = section(context).data
-    found = of_arms(context.source.ask(VARIATION), "spearman").decomposition
+    found = of_arms(context, "spearman").decomposition
     total = found.total(PROCEDURE)
     said = f"{100 * total.value:.0f} % [{100 * total.low:.0f}, {100 * total.high:.0f}]"
     assert (
@@ -95,7 +94,7 @@ def test_swept_fields_belong_to_the_part_they_are_of() -> None:
         for steps in (1, 2) for damping in (0.1, 0.2) for d in (1, 2)
     ]  # fmt: skip
     context = agreements(swept, values, repeats=6)
-    found = of_arms(context.source.ask(VARIATION), "pearson")
+    found = of_arms(context, "pearson")
     assert found.levels == {PROCEDURE: 2, ESTIMATOR: 2, MODEL: 2}
     assert found.decomposition.total(PROCEDURE).value > 0.9
 
@@ -123,6 +122,25 @@ def test_it_is_withheld_with_the_reason(settings: dict[str, Any], reason: str) -
     titles, said = data["withheld"][0]
     assert titles == "Pearson, as declared and Spearman, as declared"
     assert reason in said
+
+
+def test_mismatched_targets_do_not_count() -> None:
+    """As a fourth procedure would, far from the others."""
+
+    def values(setting: dict[str, Any], estimator: str, procedure: str, repeat: int) -> list[float]:
+        return [-0.9] if procedure == "zero" else planted(setting, estimator, procedure, repeat)
+
+    mismatch = {"zero": "score all, truth last_layer"}
+    context = agreements(
+        [{}], values, repeats=6, estimators=ESTIMATORS, procedures=(*PROCEDURES, "zero"),
+        models=MODELS, mismatch=mismatch,
+    )  # fmt: skip
+    assert of_arms(context, "spearman") == of_arms(study(6), "spearman")
+    said = section(context).data["left_out"]
+    assert said.startswith("Not counted: cg · zero: target mismatch: score all, truth last_layer.")
+    context = study(6, mismatch=dict.fromkeys(PROCEDURES, "score all, truth last_layer"))
+    assert of_arms(context, "spearman") == of_arms(study(6), "spearman")
+    assert "all are counted" in section(context).data["left_out"]
 
 
 def test_all_reasons_are_named_at_once() -> None:

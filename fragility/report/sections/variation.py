@@ -10,7 +10,6 @@ from fragility.report import specification
 from fragility.report.context import Context, metric_name
 from fragility.report.figures.bars import Bar, bars
 from fragility.report.parts import Chart, DataTable, Key, Panel, Section, data_table
-from fragility.report.source import Row
 from fragility.report.text import FIXED, MISSING, listing, plural
 from fragility.report.variation import (
     ESTIMATOR,
@@ -18,6 +17,7 @@ from fragility.report.variation import (
     MODEL,
     PROCEDURE,
     Shared,
+    comparable,
     of_arms,
     of_specifications,
     too_few,
@@ -46,17 +46,18 @@ def section(context: Context) -> Section:
         View(
             f"{metric_name(metric)}, as declared",
             f"{metric_name(metric)} correlation",
-            of_arms(rows, metric),
+            of_arms(context, metric),
         )
         for metric in metrics
     ]
     specified, table = _specified(context)
     given = [view for view in [*views, *specified] if view.shared.decomposition is not None]
-    scales = [_on_fishers_scale(rows, view, m) for view, m in zip(views, metrics, strict=True)]
+    scales = [_on_fishers_scale(context, view, m) for view, m in zip(views, metrics, strict=True)]
     data = {
         "lead": [_lead(view) for view in given],
         "chart": _chart(context, given, [scale for scale in scales if scale], table),
         "withheld": _withheld([*views, *specified]),
+        "left_out": _left_out(context),
         "nothing": not views,
     }
     return Section("variation", HEADING, data)
@@ -129,7 +130,7 @@ def _chart(
             Key("share, with 95 % interval over repeats", "s1", "band"),
             Key("its main effect alone", "ink", "ring"),
         ],
-        [*_counted(given), *scales, *context.mismatches()],
+        [*_counted(given), *scales],
     )
 
 
@@ -209,15 +210,25 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _on_fishers_scale(rows: Sequence[Row], view: View, metric: str) -> str:
+def _on_fishers_scale(context: Context, view: View, metric: str) -> str:
     """Returns how the first share would read on Fisher's scale, nothing where none is given."""
     if view.shared.decomposition is None:
         return ""
-    found = of_arms(rows, metric, fisher=True).decomposition
+    found = of_arms(context, metric, fisher=True).decomposition
     if found is None:
         return ""
     first = found.totals[0]
     return f"{view.title}, on Fisher's z: {_said(first.share)} from {_the(first.groups[0])}."
+
+
+def _left_out(context: Context) -> str:
+    """Returns which comparisons do not count, or that all count although they mismatch."""
+    lines = context.mismatches()
+    if not lines:
+        return ""
+    if len(comparable(context)) == len(context.combinations):
+        return f"Every comparison has a target mismatch; all are counted. {' '.join(lines)}"
+    return f"Not counted: {' '.join(lines)}"
 
 
 def _withheld(views: Sequence[View]) -> list[tuple[str, str]]:
