@@ -7,9 +7,9 @@ has no interval or would take a page too long, the one in the table stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,8 @@ PERMUTATIONS = (1999, 999, 399, 199, 39)
 MOST_PRODUCTS = 6_000_000
 
 Key = tuple["Combination", str]
+Average = Callable[..., Any]
+"""np.median or np.mean."""
 
 
 def resampled(context: Context, found: Mapping[Key, Estimate]) -> Mapping[Key, Estimate]:
@@ -86,21 +88,25 @@ def band(
     if pairs is None:
         return null_band(metric, n)
     kind: Kind = "pearson" if metric == "pearson" else "spearman"
-    return _permuted(pairs, kind, derive_seed(context.source.run["seed"], "null bands"))
+    return permuted(pairs, kind, np.median, derive_seed(context.source.run["seed"], "null bands"))
 
 
-def _permuted(pairs: Sample, kind: Kind, seed: int) -> tuple[float, float] | None:
+def permuted(pairs: Sample, kind: Kind, average: Average, seed: int) -> tuple[float, float] | None:
+    """Returns the 95 % range of the mean over repeats of an `average` over test points.
+
+    When the removals of every repeat are permuted, in all its test points alike.
+    """
     size = sum(x.size for x in pairs.x)
     draws = next((n for n in PERMUTATIONS if n * size <= MOST_PRODUCTS), PERMUTATIONS[-1])
-    medians = []
+    averages = []
     for place, (x, means) in enumerate(pairs.repeats):
         own = derive_seed(seed, "repeat", place)
         drawn = permuted_correlations(x, means, kind, seed=own, draws=draws)
         known = drawn[:, np.isfinite(drawn).all(axis=0)]
         if known.size:
-            medians.append(np.median(known, axis=1))
-    if not medians:
+            averages.append(np.asarray(average(known, axis=1)))
+    if not averages:
         return None
-    ordered = np.sort(np.mean(medians, axis=0))
+    ordered = np.sort(np.mean(averages, axis=0))
     edge = round(0.025 * (draws + 1))
     return float(ordered[edge - 1]), float(ordered[-edge])

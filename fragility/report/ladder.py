@@ -20,10 +20,12 @@ from fragility.report.averages import (
 )
 from fragility.report.context import Context
 from fragility.report.grids import Grid, Positions, shared
+from fragility.report.intervals import permuted
 from fragility.report.rungs import SCORE, Rung, Rungs, Truth, declared, isolates
 from fragility.statistics.correlations import Kind
 from fragility.statistics.estimate import Estimate
 
+Band = tuple[float, float] | None
 KINDS: tuple[Kind, ...] = ("pearson", "spearman")
 
 
@@ -31,8 +33,9 @@ KINDS: tuple[Kind, ...] = ("pearson", "spearman")
 class Step:
     """One rung in numbers.
 
-    `with_score` and `with_below` are correlations by kind, `ceiling` is what noise leaves of
-    Pearson's (None without replicates); `gap` is the root mean square, and
+    `with_score` and `with_below` are correlations by kind, `score_band` and `below_band` what
+    Pearson's stay within by chance, `ceiling` is what noise leaves of it (None without replicates);
+    `gap` is the root mean square, and
     `gap_mean` the signed mean, of this rung minus the one below, in the unit of the effects;
     `effect` is the root mean square of this rung's effects themselves.
     """
@@ -46,6 +49,8 @@ class Step:
     gap: Estimate
     gap_mean: float
     effect: float
+    score_band: Band
+    below_band: Band
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,8 @@ def _step(
         root_mean_square(with_below, seed),
         mean_gap(with_below),
         float(np.sqrt(np.mean([np.mean(c.values[place].mean(axis=0) ** 2) for c in cells]))),
+        permuted(with_score, "pearson", np.mean, seed),
+        permuted(with_below, "pearson", np.mean, seed),
     )
 
 

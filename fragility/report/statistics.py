@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, fdtrc, stdtrit
+from scipy.special import bdtr, stdtrit
 
 from fragility.statistics.null_band import null_half_width
 

@@ -115,7 +115,7 @@ def test_the_level_of_a_band_is_exact(kind: str) -> None:
     for trial in range(600):
         x = rng.standard_normal((2, 1, 10)) + 0.5 * rng.standard_normal((2, 5, 10))
         y = rng.standard_t(3, (2, 1, 10)) + 0.5 * rng.standard_t(3, (2, 5, 10))
-        low, high = intervals._permuted(sample(x, y[:, None]), kind, trial)
+        low, high = intervals.permuted(sample(x, y[:, None]), kind, np.median, trial)
         function = pearson if kind == "pearson" else lambda a, b: stats.spearmanr(a, b).statistic
         value = np.mean([np.median([function(a, b) for a, b in zip(*pair, strict=True)])
                          for pair in zip(x, y, strict=True)])  # fmt: skip
@@ -137,8 +137,10 @@ def test_other_metrics_have_the_band_of_a_single_test_point() -> None:
 def test_replicates_are_averaged_before_they_are_permuted() -> None:
     x = draws(1, (1, 3, 20))
     effects = replicated(x, 4, 0.5)
-    one = intervals._permuted(sample(x, effects), "pearson", 0)
-    assert one == intervals._permuted(sample(x, effects.mean(axis=1)[:, None]), "pearson", 0)
+    one = intervals.permuted(sample(x, effects), "pearson", np.mean, 0)
+    assert one == intervals.permuted(
+        sample(x, effects.mean(axis=1)[:, None]), "pearson", np.mean, 0
+    )
 
 
 def test_many_agreements_keep_the_intervals_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

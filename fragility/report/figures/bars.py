@@ -20,8 +20,9 @@ HALF = 0.12
 class Bar:
     """One row: a value with its interval as a bar, and marks on it.
 
-    `ring` is a second value (an open circle), `tick` a limit (an upright line), `behind` a size to
-    compare with (a pale bar); `shown` is the number at the right, `hover` what a reader is told.
+    `ring` is a second value (an open circle), `tick` a limit (an upright line); pale bars behind
+    are a size to compare with (`behind`), or what a correlation stays within by chance (`band`).
+    `shown` is the number at the right, `hover` what a reader is told.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Bar:
     ring: float | None = None
     tick: float | None = None
     behind: float | None = None
+    band: tuple[float, float] | None = None
 
 
 def bars(
@@ -71,6 +73,9 @@ def _words(axes: Axes, y: int, row: Bar) -> None:
 
 def _draw(axes: Axes, y: int, row: Bar, left: float, right: float) -> None:
     found = row.value
+    if row.band is not None:
+        axes.barh(y, row.band[1] - row.band[0], 3.2 * HALF, left=row.band[0], color=BAND,
+                  linewidth=0)  # fmt: skip
     if row.behind is not None:
         axes.barh(y, row.behind, 3.2 * HALF, color=BAND, linewidth=0)
     if found.value is not None:
@@ -92,7 +97,10 @@ def _limits(rows: Sequence[Bar], bounds: tuple[float, float] | None) -> tuple[fl
     ends = [
         end
         for row in rows
-        for end in (row.value.value, row.value.low, row.value.high, row.ring, row.tick, row.behind)
+        for end in (
+            *(row.value.value, row.value.low, row.value.high, row.ring, row.tick, row.behind),
+            *(row.band or ()),
+        )
         if end is not None
     ]
     low, high = min([0.0, *ends]), max([0.0, *ends])

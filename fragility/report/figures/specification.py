@@ -107,7 +107,7 @@ def _values(axes: Axes, items: Sequence[Item], token: str, width: int) -> None:
     apart = np.array([item.apart for item in items])
     plain = ~hollow & ~named & ~apart
     colour = stand_in(token)
-    _intervals(axes, items, colour)
+    _intervals(axes, items, colour, width)
     axes.scatter(
         places[plain], value[plain], s=size, color=colour, linewidths=0, gid="specifications",
         zorder=2,
@@ -136,8 +136,9 @@ def _values(axes: Axes, items: Sequence[Item], token: str, width: int) -> None:
     axes.set_ylabel("correlation")
 
 
-def _intervals(axes: Axes, items: Sequence[Item], colour: str) -> None:
-    thin = float(np.clip(260 / max(1, len(items)), 0.6, 1.6))
+def _intervals(axes: Axes, items: Sequence[Item], colour: str, width: int) -> None:
+    room = 0.4 if width == WIDE else 0.3
+    thin = float(np.clip(room * width / max(1, len(items)), 0.4, 1.6))
     for apart in (False, True):
         known = [
             (place, item.low, item.high)
@@ -173,7 +174,7 @@ def _levels(named: Sequence[int], items: Sequence[Item], step: float, room: floa
     found = []
     for place in named:
         at = place * step
-        wide = 6.6 * len(_named(items[place])) + 18
+        wide = 7.4 * len(_named(items[place])) + 18
         span = (at - wide, at) if place > len(items) / 2 else (at, at + wide)
         level = 0
         # A leader crosses the lines below its label: those must be free at its place too.

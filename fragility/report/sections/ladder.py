@@ -163,6 +163,7 @@ def _scores(steps: Sequence[Step], token: str) -> list[Bar]:
             token,
             step.with_score["spearman"].value,
             step.ceiling,
+            band=step.score_band,
         )
         for step in steps
     ]
@@ -179,6 +180,7 @@ def _neighbours(steps: Sequence[Step], token: str) -> list[Bar]:
             token if step.below == SCORE else "soft",
             step.with_below["spearman"].value,
             step.ceiling,
+            band=step.below_band,
         )
         for step in steps
     ]
@@ -215,7 +217,8 @@ def _keys(found: Ladder, token: str) -> list[Key]:
     ]
     if any(step.ceiling is not None for step in (*found.chain, *found.beside)):
         keys.append(Key("noise ceiling", "ink", "tick"))
-    return [*keys, Key("size of the effects (root mean square)", "band", "band")]
+    behind = "what unrelated values give (95 %); size of the effects (root mean square)"
+    return [*keys, Key(behind, "band", "band")]
 
 
 def _notes(context: Context, found: Ladder) -> list[str]:
