@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from fragility.identity import derive_seed
 from fragility.protocols import (
@@ -24,6 +21,7 @@ from fragility.protocols import (
     with_intervals,
 )
 from fragility.report.context import Combination, Context, natural, spread
+from fragility.report.declared import declared
 from fragility.report.parts import DATA_ROWS, DataTable
 from fragility.report.source import Columns
 from fragility.report.text import plain
@@ -72,7 +70,7 @@ def build(context: Context) -> Specifications:
         return Specifications((), len(known), 1, None)
     columns = context.source.columns(query)
     stored = by_cell(columns)
-    declared = protocols(context.source.run)
+    asked = protocols(context.source.run)
     seed = derive_seed(context.source.run["seed"], "report intervals")
     arms = {subject: _arm(context, subject, stored.get(subject, {})) for subject in chosen}
     curves = {subject: curve(held) for subject, held in arms.items()}
@@ -83,7 +81,7 @@ def build(context: Context) -> Specifications:
         one = curves[arm, estimator]
         if (arm, estimator) in drawn:
             one = _with_intervals(one, held, seed)
-        rescored = {p.kind: _rescored(p, held, seed) for p in declared}
+        rescored = {p.kind: _rescored(p, held, seed) for p in asked}
         found.append(Specified(arm, estimator, one, rescored, (arm, estimator) in drawn))
     return Specifications(found, len(known), thin, table(query, columns))
 
@@ -137,26 +135,14 @@ def pairs_of(context: Context, chosen: Sequence[Subject]) -> tuple[Query | None,
 
 def protocols(run: Mapping[str, Any]) -> list[Protocol]:
     """Returns the protocols of the study as run: its text, changed by the overrides."""
-    written: Any = _yaml(run.get("study_text") or "")
-    declared = written.get("protocols") if isinstance(written, dict) else None
-    for override in json.loads(run.get("overrides") or "[]"):
-        path, _, value = override.partition("=")
-        if path.strip() == "protocols":
-            declared = _yaml(value)
+    written = declared(run, "protocols")
     found = []
-    for item in declared if isinstance(declared, list) else ():
+    for item in written if isinstance(written, list) else ():
         fields = {"kind": item} if isinstance(item, str) else item
         method = PROTOCOLS.methods.get(fields.get("kind", "")) if isinstance(fields, dict) else None
         if method:
             found.append(method.model_validate(fields))
     return found
-
-
-def _yaml(text: str) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        return None
 
 
 def _order(subject: Subject) -> tuple[Any, Any]:
