@@ -69,8 +69,9 @@ def stored(source: Source) -> Controls:
         for rule in rules:
             measured, passed = (rule.measure(part) if part else None) or ("not measured", False)
             rows.append(Control(rule.name, rule.expected, rule.why, measured, passed))
-            for query in rule.queries if part else ():
-                tables[study, query.name] = data_table(part.fetch(query))
+            if part is not None:
+                for query in rule.queries:
+                    tables[study, query.name] = data_table(part.fetch(query))
     return Controls(tuple(rows), runs, tuple((study, t) for (study, _), t in tables.items()))
 
 
