@@ -164,7 +164,7 @@ def _precision(facts: Facts, condition: str) -> tuple[str, str]:
 def _times(value: float) -> str:
     if value > 1000:
         return "> 1000 times"
-    return ratio(value) if value < 10 else f"{number(value)} times"
+    return ratio(value) if value < 1 else f"{number(value)} times"
 
 
 def _declared(value: float | None) -> str:
@@ -303,7 +303,7 @@ def _said(context: Context, one: Shown) -> str:
     negative = one.values < -lost
     total = count(round(float(one.weights.sum())))
     matrix = "" if one.matrix == USUAL else f" ({one.matrix})"
-    words = f"Of {total} eigenvalues of {context.arm_label(one.arm)}{matrix}"
+    words = f"Of {total} eigenvalues of {context.arm_label(one.arm)}{matrix},"
     if negative.any():
         words += (
             f" {one.number(negative)} are negative, the lowest {number(float(one.values.min()))}"

@@ -122,10 +122,9 @@ def test_stationarity_is_held_against_one_examples_share() -> None:
             "SELECT value FROM diagnostics WHERE name = 'gradient_norm'"
         ).fetchall()
     ]
-    share = float(line[3].replace(" times", "").split("\u202f")[0])
-    assert share == pytest.approx(np.median(norms) / 1e-4, rel=0.01) or share == pytest.approx(
-        100 * np.median(norms) / 1e-4, rel=0.01
-    )
+    share = np.median(norms) / 1e-4
+    assert share > 1
+    assert line[3] == f"{share:#.3g} times"
     assert line[4] == "0.200 (2 of 3 models)"
 
 
@@ -148,7 +147,7 @@ def test_the_reading_counts_what_is_negative_hidden_and_damped() -> None:
     chart = curvature.chart(context(w))
     assert chart is not None
     assert chart.reading == (
-        "Of 7 eigenvalues of mlp 2 are negative, the lowest −0.00200; float32 would hide 1 in"
+        "Of 7 eigenvalues of mlp, 2 are negative, the lowest −0.00200; float32 would hide 1 in"
         " rounding; the damping of cg and exact, 0.01, exceeds 4 of them in size."
     )
     labels = [key.label for key in chart.keys]
@@ -183,7 +182,7 @@ def test_nodes_of_a_quadrature_are_counted_about() -> None:
     spectrum(w, "cell000r00", "d", [-1.0, 0.5, 2.0], weights=np.array([10.4, 80.0, 9.6]))
     chart = curvature.chart(context(w))
     assert chart is not None
-    assert chart.reading.startswith("Of 100 eigenvalues of mlp about 10 are negative")
+    assert chart.reading.startswith("Of 100 eigenvalues of mlp, about 10 are negative")
 
 
 def test_the_placebos_distance_stands_beside_the_retrainings() -> None:
