@@ -98,7 +98,10 @@ METHOD = (
 def reading(judged: Sequence[Judged], factor: str, levels: Sequence[str], margin: float) -> str:
     """Returns what the comparisons over one factor say, in a sentence or two."""
     if not judged:
-        return f"No value was measured that depends on {factor}, at {len(levels)} values of it."
+        return (
+            f"Nothing that depends on {factor} was measured at two of its {len(levels)} values with"
+            " everything else the same: what it changes cannot be told from what varies with it."
+        )
     first = [one for one in judged if one.comparison.quantity == judged[0].comparison.quantity]
     said = "; ".join(_spoken(one, margin) for one in first[:SPOKEN])
     sentence = f"From {levels[0]} to {levels[-1]} of {factor}, {said}."
@@ -150,7 +153,7 @@ def _over(found: Difference) -> str:
 def _because(judged: Judged, margin: float) -> list[str]:
     comparison, pairs = judged.comparison, judged.comparison.pairs
     if pairs is None:
-        return ["measured at one value of the factor"]
+        return []
     if pairs.reason is not None:
         return [pairs.reason]
     lines = []

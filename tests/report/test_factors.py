@@ -95,6 +95,17 @@ def test_one_repeat_cannot_tell() -> None:
     )
 
 
+def test_factors_that_vary_together_are_not_told_apart() -> None:
+    def values(setting: Mapping[str, Any], estimator: str, procedure: str, repeat: int):
+        return 0.1 * setting[DEPTH] + 0.05 * noise(repeat, setting[DEPTH], size=4)
+
+    together = [{DEPTH: depth, "models.mlp.width": 10 * depth} for depth in (1, 2, 3)]
+    for drawn in factors.section(agreements(together, values, repeats=4)).data["factors"]:
+        assert "cannot be told from what varies with it" in drawn["chart"].reading
+        assert drawn["chart"].panels
+        assert drawn["tests"] == []
+
+
 def test_what_only_these_test_points_show_is_said() -> None:
     """Repeats agree to the last digits, test points do not: ANOVA takes them as all there are."""
 

@@ -78,7 +78,7 @@ def section(context: Context) -> Section:
             for index, (name, levels) in enumerate(factors.items())
         ],
         "none": _none(context),
-        "rules": rules(tests) if tests.judged else "",
+        "rules": rules(tests) if tests.tested else "",
         "method": METHOD,
     }
     return Section("factors", "Against factors", data)
@@ -148,7 +148,8 @@ def _factor(
             logarithmic=quantity.logarithmic,
         )
         panels.append(Panel(drawing, quantity.name, "geometric means" * quantity.logarithmic))
-    words = reading(found, factor, levels, tests.margin)
+    compared = [one for one in found if one.comparison.pairs is not None]
+    words = reading(compared, factor, levels, tests.margin)
     if not panels:
         return {"chart": None, "words": words, "tests": [], "more": 0}
     chart = Chart(
@@ -163,7 +164,7 @@ def _factor(
             *_left(quantities, touched),
         ],
     )
-    rows = [row(one, tests.margin) for one in found]
+    rows = [row(one, tests.margin) for one in compared]
     return {"chart": chart, "tests": rows[:MOST_TESTS], "more": max(0, len(rows) - MOST_TESTS)}
 
 
