@@ -21,7 +21,8 @@ def agreement_table(root: Path, run_id: str) -> str:
     """Returns the lines of a run's agreement table; empty when nothing has been measured.
 
     Values are those of the report: medians over test points, averaged over the repeats of an arm,
-    in brackets the 95 % interval (over training points; over repeats where there are several).
+    in brackets a 95 % interval (over training points; over repeats where there are several). The
+    report takes longer and gives intervals over all that was drawn.
     """
     with queries.connect(root, run_id) as connection:
         agreements = _rows(connection, report_queries.AGREEMENT.sql)
@@ -81,11 +82,10 @@ def _estimate(row: Row | None) -> str:
         return "-"
     low, high = row["ci_low"], row["ci_high"]
     if row["defined"] > 1:
-        # Brings matplotlib with it, which takes longer than the rest of a cached run.
-        from fragility.report.statistics import t_half_width
+        from fragility.report.statistics import t_half_width, within_bounds
 
         half = t_half_width(row["deviation"], row["defined"])
-        low, high = row["value"] - half, row["value"] + half
+        low, high = within_bounds(row["metric"], row["value"] - half, row["value"] + half)
     known = [number for number in (row["value"], low, high) if number is not None]
     places = max(_places(number) for number in known)
     value = f"{row['value']:.{places}f}"

@@ -142,10 +142,10 @@ class Resamples:
             return None
         mean = replace(
             aligned[0],
-            **{
-                name: np.mean([getattr(one, name) for one in aligned], axis=0)
-                for name in ("scores", "effects", "single", "losses")
-            },
+            scores=np.mean([one.scores for one in aligned], axis=0),
+            effects=np.mean([one.effects for one in aligned], axis=0),
+            single=np.mean([one.single for one in aligned], axis=0),
+            losses=np.mean([one.losses for one in aligned], axis=0),
         )
         return aligned, Resamples([mean], self.draws, self._seed)
 

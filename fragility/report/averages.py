@@ -46,13 +46,15 @@ MOST_PRODUCTS: Mapping[Kind, int] = {"pearson": 20_000_000, "spearman": 750_000}
 class Sample:
     """What is compared: for each repeat x (tests, removals) and effects (replicates, tests, ...).
 
-    `own_tests` and `own_removed` say that each repeat has its own, not the same in all.
+    `own_tests` and `own_removed` say that each repeat has its own, not the same in all. `strata`
+    are the places of the removals of each stratum, where they were drawn within strata.
     """
 
     x: tuple[Values, ...]
     effects: tuple[Values, ...]
     own_tests: bool = False
     own_removed: bool = False
+    strata: tuple[tuple[int, ...], ...] = ()
 
     @property
     def replicates(self) -> int:
@@ -78,7 +80,8 @@ class Sample:
         if len({effects.shape for effects in self.effects}) != 1:
             return None
         effects = np.moveaxis(np.stack(self.effects), 1, -1)
-        return Panel(np.stack(self.x), effects, self.own_tests, self.own_removed)
+        strata = () if self.own_removed else self.strata
+        return Panel(np.stack(self.x), effects, self.own_tests, self.own_removed, strata)
 
 
 def own(positions: Sequence[NDArray[np.int64]]) -> bool:

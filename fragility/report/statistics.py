@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit
 
+from fragility.statistics.ceiling import Ceiling
 from fragility.statistics.null_band import null_half_width
 
 Values = NDArray[np.float64]
@@ -27,6 +28,13 @@ BOUNDS = {
     "|spearman|": (0.0, 1.0),
     "|kendall|": (0.0, 1.0),
 }
+
+CORRELATIONS: Mapping[str, Ceiling] = {
+    "pearson": "pearson",
+    "spearman": "spearman",
+    "kendall": "kendall",
+}
+"""Correlations, whose law under chance is known."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,9 @@ def null_band(metric: str, n: int) -> tuple[float, float] | None:
     """
     if n < 4:
         return None
-    kind = metric.strip("|")
-    if kind == "pearson" or kind == "spearman" or kind == "kendall":
-        edge = null_half_width(n, kind=kind)
-        if edge is None:
-            return None
-        return (0.0 if metric != kind else -edge), edge
+    if (kind := CORRELATIONS.get(metric.strip("|"))) is not None:
+        edge = null_half_width(n, kind=kind) or 1.0
+        return (0.0 if metric.startswith("|") else -edge), edge
     if metric == "sign_agreement":
         most = int(np.argmax(bdtr(np.arange(n + 1), n, 0.5) >= 0.975)) / n
         return 1 - most, most

@@ -94,15 +94,21 @@ def measured(context: Context, keys: Sequence[tuple[str, str]]) -> list[Measured
             if cell["arm"] == arm and (cell["cell_id"], procedure) in context.grids.effects
         ]
         grids = [context.grids.effects[cell, procedure] for cell, _ in cells]
-        parts = [
-            [changes.get((cell, procedure, placebo), np.zeros(0)) for cell, _ in cells]
-            for placebo in (False, True)
-        ]
+        effects, placebo = (
+            np.concatenate(
+                [
+                    np.zeros(0),
+                    *(changes.get((cell, procedure, nothing), np.zeros(0)) for cell, _ in cells),
+                ]
+            )
+            for nothing in (False, True)
+        )
         found.append(
             Measured(
                 arm,
                 procedure,
-                *(np.concatenate([np.zeros(0), *part]) for part in parts),
+                effects,
+                placebo,
                 _noise(grids, seed),
                 tuple(
                     half

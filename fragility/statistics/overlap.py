@@ -41,14 +41,15 @@ def subsets(names: Sequence[str]) -> Iterator[Subset]:
 def untangled(variances: Mapping[Subset, float], axes: Sequence[Axis]) -> Variance:
     """Returns the variance of the estimate from those of draws over every set of axes.
 
-    Parts that come out negative are 0. Each is enlarged by n/(n-1) for each of its axes, since
-    units drawn with replacement from n vary by so much less than those of the population. Degrees
+    Parts that come out negative are 0. Each is enlarged by n/(n-1), with H strata n/(n-H), for each
+    of its axes, since units drawn with replacement from n vary by so much less than those of the
+    population. Degrees
     of freedom are Satterthwaite's, a part of zero taken as known. Where no axis has a part of its
     own both err towards wide intervals.
     """
     sets = list(variances)
-    freedom = {axis.name: axis.size - 1 for axis in axes}
-    short = {axis.name: 1.0 if axis.averaged else axis.size / (axis.size - 1) for axis in axes}
+    freedom = {axis.name: axis.freedom for axis in axes}
+    short = {axis.name: 1.0 if axis.averaged else axis.size / axis.freedom for axis in axes}
     held = np.array([[2 ** len(a & b) - 1 for a in sets] for b in sets], dtype=np.float64)
     parts = np.linalg.solve(held, [variances[b] for b in sets])
     enlarged = {

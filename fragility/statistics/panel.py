@@ -30,13 +30,15 @@ class Panel:
 
     Points are training points, or groups of them that are removed together. Replicates belong to
     their repeat. Test points, and points, are the same in all repeats unless `own_tests` and
-    `own_points` say that each repeat has its own.
+    `own_points` say that each repeat has its own. `strata` are the points of each stratum where
+    they were drawn within strata.
     """
 
     scores: Array
     effects: Array
     own_tests: bool = False
     own_points: bool = False
+    strata: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that the shapes belong together.
@@ -65,7 +67,12 @@ class Panel:
         return (
             Axis("repeats", repeats),
             Axis("tests", tests, nested_in="repeats" if self.own_tests else None),
-            Axis("points", points, nested_in="repeats" if self.own_points else None),
+            Axis(
+                "points",
+                points,
+                nested_in="repeats" if self.own_points else None,
+                strata=self.strata,
+            ),
             Axis("replicates", replicates, nested_in="repeats", averaged=True),
         )
 

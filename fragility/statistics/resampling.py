@@ -24,13 +24,20 @@ class Axis:
     `nested_in` names the axis each of whose units has units of this one of its own; without it the
     units are the same everywhere (crossed). `averaged` says that a statistic first takes the mean
     over this axis, and may ask how far its units differ, as over replicates: such an axis is
-    resampled by halves.
+    resampled by halves. `strata` are the units of each stratum where they were drawn within strata,
+    and are drawn again within them; together they hold every unit once, each two at least.
     """
 
     name: str
     size: int
     nested_in: str | None = None
     averaged: bool = False
+    strata: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom between its units: one less than there are, in every stratum."""
+        return self.size - max(1, len(self.strata))
 
 
 def resampled(axes: Sequence[Axis]) -> tuple[Axis, ...]:
@@ -87,7 +94,13 @@ def half_samples(size: int, draws: int, seed: int) -> Array:
 
 def _weights(axis: Axis, draws: int, seed: int) -> Array:
     draw = half_samples if axis.averaged else bootstrap_counts
-    return draw(axis.size, draws, derive_seed(seed, f"bootstrap {axis.name}"))
+    own = derive_seed(seed, f"bootstrap {axis.name}")
+    if not axis.strata:
+        return draw(axis.size, draws, own)
+    found = np.zeros((draws, axis.size))
+    for place, members in enumerate(axis.strata):
+        found[:, list(members)] = draw(len(members), draws, derive_seed(own, "stratum", place))
+    return found
 
 
 def restricted(weights: Weights, axes: Sequence[Axis], kept: Collection[str]) -> dict[str, Array]:

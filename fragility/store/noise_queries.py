@@ -59,3 +59,15 @@ FROM counted
 GROUP BY ALL
 ORDER BY cell_id, procedure, test_point, removed""",
     )
+
+
+STRATA = Query(
+    "strata",
+    "Training points that were drawn within strata, with their probabilities: points of one"
+    " probability are drawn again together.",
+    """\
+SELECT DISTINCT cell_id, procedure, point, probability
+FROM points
+WHERE split = 'train' AND role = 'stratified' AND probability > 0
+ORDER BY cell_id, procedure, point""",
+)

@@ -147,3 +147,20 @@ def test_many_agreements_keep_the_intervals_of_the_table(monkeypatch: pytest.Mon
     monkeypatch.setattr(intervals, "MOST", 0)
     context: Context = study(world.Arm("mlp", noise=0.5), repeats=6, tests=4)
     assert not context.estimates[context.combinations[0], "pearson"].nested
+
+
+def test_points_drawn_within_strata_are_drawn_again_within_them() -> None:
+    filled = world.World()
+    filled.add("runs", world.run_row())
+    world.populate(filled, [world.Arm("mlp", noise=0.5)], tests=4, points=20)
+    plain = truths.context(filled)
+    (combination,) = plain.combinations
+    assert intervals.sample(plain, combination).strata == ()
+    (block,) = [b for table, b in filled.blocks if table == "points" and b["split"][0] == "train"]
+    block["role"] = np.full(20, "stratified", dtype=object)
+    block["probability"] = np.where(np.arange(20) < 5, 1.0, 0.25)
+    drawn = intervals.sample(truths.context(filled), combination)
+    assert drawn.strata == (tuple(range(5, 20)), tuple(range(5)))
+    assert drawn.panel.axes[2].strata == drawn.strata
+    block["probability"] = np.where(np.arange(20) < 1, 1.0, 0.25)
+    assert intervals.sample(truths.context(filled), combination).strata == ()

@@ -177,3 +177,20 @@ def test_what_does_not_vary_is_known(method: str) -> None:
     )
     assert (found.estimate.low, found.estimate.value, found.estimate.high) == (0.3, 0.3, 0.3)
     assert found.standard_error == 0
+
+
+def test_the_error_of_a_stratified_mean_is_the_textbooks() -> None:
+    """Cochran, Sampling Techniques, 5.3: what strata differ by has no part in the error."""
+    rng = np.random.default_rng(0)
+    sizes, means = (30, 10), (0.0, 50.0)
+    values = np.concatenate([m + rng.standard_normal(n) for n, m in zip(sizes, means, strict=True)])
+    strata = (tuple(range(30)), tuple(range(30, 40)))
+
+    def mean(weights: Weights) -> np.ndarray:
+        return weights["points"] @ values / weights["points"].sum(axis=1)
+
+    found = nested_bootstrap(mean, [Axis("points", 40, strata=strata)], seed=0)
+    parts = [values[:30].var(ddof=1) / 30 * (30 / 40) ** 2, values[30:].var(ddof=1) / 10 / 16]
+    assert found.standard_error == pytest.approx(np.sqrt(sum(parts)), rel=0.1)
+    alone = nested_bootstrap(mean, [Axis("points", 40)], seed=0)
+    assert alone.standard_error > 5 * found.standard_error

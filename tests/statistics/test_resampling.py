@@ -83,3 +83,14 @@ def test_restricted_and_left_out() -> None:
     left_out = without_one(b, [a, b])
     assert np.array_equal(left_out["b"], 1 - np.eye(3))
     assert np.array_equal(left_out["a"], np.ones((3, 2)))
+
+
+def test_units_of_a_stratum_are_drawn_within_it() -> None:
+    axis = Axis("points", 12, strata=(tuple(range(4)), tuple(range(4, 12))))
+    drawn = counts([axis], 500, seed=0)["points"]
+    assert (drawn[:, :4].sum(axis=1) == 4).all()
+    assert (drawn[:, 4:].sum(axis=1) == 8).all()
+    # Multinomial within each: the variance of a count is 1 - 1/n of its stratum.
+    assert drawn[:, :4].var() == pytest.approx(1 - 1 / 4, abs=0.08)
+    assert drawn[:, 4:].var() == pytest.approx(1 - 1 / 8, abs=0.08)
+    assert axis.freedom == 10
