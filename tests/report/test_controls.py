@@ -123,6 +123,15 @@ def test_halves_reach_what_noise_allows_when_replicates_differ_by_noise_alone(
     assert found.observed.value == pytest.approx(allowed, abs=0.02)
 
 
+def test_test_points_of_unequal_noise_are_judged_one_by_one() -> None:
+    """Half of them almost without noise, half of them noise: the mean reliability allows more."""
+    effects = np.concatenate([noisy(4, 0.1, tests=100), noisy(4, 100.0, tests=100)], axis=1)
+    found = half_against_half(effects, seed=0)
+    assert found is not None
+    assert found.observed.value == pytest.approx(0.5, abs=0.05)
+    assert found.allowed == pytest.approx(found.observed.value, abs=0.06)
+
+
 def test_one_replicate_has_no_halves() -> None:
     assert half_against_half(noisy(1, 1.0), seed=0) is None
 
