@@ -174,18 +174,16 @@ class Resamples:
         if columns.shape[1] < FEWEST:
             return np.full((self.draws, len(columns)), np.nan)
         truth = "effects" if rule.truth == "mean" else "single"
-        sides = [
+        scores, effects = (
             np.stack([np.take_along_axis(getattr(one, name), columns, 1) for one in aligned])
             for name in ("scores", truth)
-        ]
+        )
         shares = self.of_repeats / self.of_repeats.sum(axis=1, keepdims=True)
         self._known[key] = np.concatenate(
             [
                 CORRELATIONS[kind](
-                    *(
-                        np.einsum("ds,stn->dtn", shares[part], side, optimize=True)
-                        for side in sides
-                    ),
+                    _weighted(shares[part], scores),
+                    _weighted(shares[part], effects),
                     own._weights(rule, mean, columns, part, pooled=False),
                 )
                 for part in _slices(self.draws, columns.size)
@@ -220,6 +218,11 @@ def _with_interval(one: Specification, resamples: Resamples) -> Specification:
     # A percentile interval of a biased statistic may miss the very number it belongs to.
     ends = min(float(low), one.number.value), max(float(high), one.number.value)
     return replace(one, number=replace(one.number, low=ends[0], high=ends[1]))
+
+
+def _weighted(shares: Array, values: Array) -> Array:
+    """Returns means (draws, tests, removals) of `values` (repeats, tests, removals)."""
+    return np.asarray(np.einsum("ds,stn->dtn", shares, values, optimize=True))
 
 
 def _flat(weights: Array, pooled: bool) -> Array:
