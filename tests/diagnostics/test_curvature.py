@@ -324,8 +324,7 @@ def test_flat_directions_are_left_out() -> None:
     assert fact.detail is None
 
 
-def test_what_the_gradient_has_along_flat_directions_is_told(ridge: TrainedModel) -> None:
-    """A penalty that is no part of the Hessian's flat direction: a feature that is always 0."""
+def test_the_weight_of_a_feature_that_is_always_0_is_left_out(ridge: TrainedModel) -> None:
     inputs = ridge.inputs.clone()
     inputs[:, 0] = 0
     model = replace(ridge, inputs=inputs, decay=dict.fromkeys(ridge.decay, 0.0))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fragility.report import curvature
+from fragility.report import curvature, spectra
 from fragility.report.context import Context
 from fragility.report.figures.spectrum import Signed, scale_of
 from fragility.report.page import page
@@ -89,7 +89,7 @@ def test_without_damping_there_is_no_effective_dimension() -> None:
     spectrum(w, "cell000r00", estimator(w, "cell000r00", "exact", 0.0), [1.0], estimator="exact")
     line = next(line for line in curvature.curvatures(context(w)) if line[1] == "exact")
     assert line[5:7] == ["0", "–"]
-    chart = curvature.chart(context(w))
+    chart = spectra.chart(context(w))
     assert chart is not None
     assert "damping of exact (0: not drawn)" in [key.label for key in chart.keys]
 
@@ -144,7 +144,7 @@ def test_the_reading_counts_what_is_negative_hidden_and_damped() -> None:
     spectrum(w, cell, "d", values)
     estimator(w, cell, "exact", 0.01)
     estimator(w, cell, "cg", 0.01)
-    chart = curvature.chart(context(w))
+    chart = spectra.chart(context(w))
     assert chart is not None
     assert chart.reading == (
         "Of 7 eigenvalues of mlp, 2 are negative, the lowest −0.00200; float32 would hide 1 in"
@@ -159,7 +159,7 @@ def test_a_damping_of_a_matrix_that_was_not_kept_says_what_it_was_added_to() -> 
     w = study(world.Arm("mlp"), estimators=("cg",))
     spectrum(w, "cell000r00", "d", [0.1, 1.0])
     estimator(w, "cell000r00", "cg", 0.01, "gauss_newton of last_layer")
-    chart = curvature.chart(context(w))
+    chart = spectra.chart(context(w))
     assert chart is not None
     labels = [key.label for key in chart.keys]
     assert "damping of cg, added to gauss_newton of last_layer" in labels
@@ -170,9 +170,9 @@ def test_each_arms_hessian_is_drawn_before_other_matrices() -> None:
     for k in range(4):
         spectrum(w, f"cell{k:03d}r00", "d", [0.1, 1.0])
         spectrum(w, f"cell{k:03d}r00", "e", [0.2, 1.0], matrix="gauss_newton of all parameters")
-    chart = curvature.chart(context(w))
+    chart = spectra.chart(context(w))
     assert chart is not None
-    assert len(chart.panels) == curvature.PANELS
+    assert len(chart.panels) == spectra.PANELS
     assert [panel.note for panel in chart.panels].count(HESSIAN) == 4
     assert chart.notes[0] == "6 of 8 spectra are drawn: of each arm the Hessian's first."
 
@@ -180,7 +180,7 @@ def test_each_arms_hessian_is_drawn_before_other_matrices() -> None:
 def test_nodes_of_a_quadrature_are_counted_about() -> None:
     w = study(world.Arm("mlp"))
     spectrum(w, "cell000r00", "d", [-1.0, 0.5, 2.0], weights=np.array([10.4, 80.0, 9.6]))
-    chart = curvature.chart(context(w))
+    chart = spectra.chart(context(w))
     assert chart is not None
     assert chart.reading.startswith("Of 100 eigenvalues of mlp, about 10 are negative")
 

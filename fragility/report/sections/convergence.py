@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fragility.report import curvature
+from fragility.report import curvature, spectra
 from fragility.report.context import Context, natural, spread
 from fragility.report.figures.norms import Norms, norms
 from fragility.report.parts import Chart, Key, Panel, Section, data_table
@@ -24,7 +24,7 @@ def section(context: Context) -> Section:
         "models": [_model(context, row) for row in base],
         "stationarity": curvature.stationarity(context),
         "retrainings": [_retraining(context, row) for row in truth],
-        "spectrum": curvature.chart(context),
+        "spectrum": spectra.chart(context),
         "curvatures": curvature.curvatures(context),
         "chart": _chart(context, base, truth) if truth else None,
         "tables": [
