@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fragility.execution import run as execution
+from fragility.execution import pilot
 from fragility.execution.events import Failure, Listener, PlanReady, RunFinished, RunSummary
 from fragility.execution.run import RunOptions
 from fragility.study.load import LoadedStudy
@@ -58,7 +58,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunSummary], Started]:
             on_event(RunFinished(summary))
             return summary
 
-        monkeypatch.setattr(execution, "run_study", run_study)
+        monkeypatch.setattr(pilot, "run_study", run_study)
         return started
 
     return end_with
