@@ -11,8 +11,8 @@ from fragility.store.report_queries import Query, text
 
 MOVED = Query(
     "moved",
-    "How far parameters moved: the median distance of retrainings from where they started, and of"
-    " the placebo, which removes nothing.",
+    "How far parameters moved: the median distance of retrainings from the base model, and of the"
+    " placebo, which removes nothing.",
     """\
 SELECT c.arm, t.procedure, median(t.distance) FILTER (t.role = 'retraining') AS retraining,
        median(t.distance) FILTER (t.role = 'placebo') AS placebo,

@@ -37,7 +37,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "dataset": (_TEXT, "Label of the dataset in the study."),
     "detail": (_TEXT, "What the value refers to or how it came about; null if nothing is to say."),
     "device": (_TEXT, "Device the run computed on."),
-    "distance": (_REAL, "Euclidean distance between the parameters and where training started."),
+    "distance": (
+        _REAL,
+        "Euclidean distance of the parameters from the base model's; of a base model from its"
+        " initial values.",
+    ),
     "diverged": ("BOOLEAN", "Whether training ended at values that are not finite."),
     "effect": (_REAL, "`after` minus `before`; a positive loss effect means the example helped."),
     "eigenvalue": (
