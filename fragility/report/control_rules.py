@@ -245,9 +245,8 @@ PARTS: Mapping[str, tuple[Rule, ...]] = {
                 ),
                 Rule(
                     f"Leverage, {name}",
-                    "with one leverage a removed point, found at half the test points, Pearson at"
-                    f" the other half at least {EXPLAINED[dataset]}; leverages within 0 and 1,"
-                    " their sum at most the number of parameters",
+                    f"Pearson at least {EXPLAINED[dataset]} at half the test points, with leverages"
+                    " that the other half tells",
                     EXPLAINED_WHY[dataset],
                     (ask.PAIRS, ask.SIZES),
                     _explained(dataset),
