@@ -159,7 +159,8 @@ def _label(axes: Axes, place: int, item: Item, level: int, count: int) -> None:
     axes.annotate(
         _named(item), (place, 1), (3 if not right else -3, 4 + LABEL * level),
         xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=12, color=INK,
-        ha="right" if right else "left", annotation_clip=False,
+        ha="right" if right else "left", annotation_clip=False, zorder=6,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
     )  # fmt: skip
     axes.annotate(
         "", (place, 1), (0, 4 + LABEL * (level + 1) - 3), xycoords=("data", "axes fraction"),
