@@ -12,7 +12,8 @@ from fragility.plan.catalog import Catalog
 from fragility.plan.compile import compile_study
 from fragility.store import Store
 from fragility.store.runs import CONTROLS, has_plan
-from fragility.study.load import LoadedStudy, load_study
+from fragility.study.load import LoadedStudy, load_text
+from fragility.study.shipped import shipped_studies
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def waiting(store_root: Path) -> list[Waiting]:
 
 def _waiting(store_root: Path, done: set[str]) -> Iterator[Waiting]:
     for name in CONTROLS:
-        loaded = load_study(name)
+        # By its path: a file of the user's may be called the same.
+        path = shipped_studies()[name]
+        loaded = load_text(path.read_text(encoding="utf-8"), path, label=name)
         plan = compile_study(loaded, Catalog(loaded.directory))
         left = len(plan.tasks.keys() - done)
         if left or not has_plan(store_root, plan.plan_id):
