@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fragility.report.control_statistics import Halves, Inside, area, half_against_half, inside
+from fragility.report.control_statistics import Halves, Inside, half_against_half, inside
 from fragility.report.leverage import Curve, cross_entropy, leverages, squared_error
 from fragility.report.source import Source
 from fragility.report.statistics import mean_interval, null_band
 from fragility.report.text import count, estimate, interval, metric_value, number, percent
+from fragility.statistics.area_under_curve import area_under_curve
 from fragility.store import control_queries as ask
 from fragility.store.report_queries import Query
 
@@ -177,14 +178,14 @@ def _flipped(what: Literal["scores", "effects"]) -> Callable[[Source], Verdict |
             return None
         values = getattr(pairs, what).mean(axis=0)
         wrong = np.isin(pairs.removed, flipped[:, 0])
-        mean, found = mean_interval(values[wrong]), area(values[wrong], values[~wrong])
+        mean, found = mean_interval(values[wrong]), area_under_curve(-values, wrong)
         words = (
             f"mean {number(mean.value)} {interval(mean.low, mean.high)}, of the others"
             f" {number(float(values[~wrong].mean()))}; area under ROC"
             f" {number(found.value)} {interval(found.low, found.high)}"
         )
-        above = found.value == 1 or (found.low is not None and found.low > 0.5)
-        return words.strip(), above and mean.high is not None and mean.high < 0
+        tells = found.low is not None and found.low > 0.5
+        return words, tells and mean.high is not None and mean.high < 0
 
     return measure
 

@@ -1,4 +1,4 @@
-"""What the controls measure: halves against halves, shares of a null band, and what is found."""
+"""What the controls measure: halves of replicates against halves, and shares of a null band."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, expit, logit
+from scipy.special import bdtr
 
 from fragility.report.statistics import Mean, mean_interval, null_band
 from fragility.statistics.correlations import pearson
@@ -94,21 +94,3 @@ def drawn(effects: Values, seed: int) -> Inside | None:
     """
     scores = np.random.default_rng(seed).standard_normal(effects.shape)
     return inside(pearson(scores, effects, np.ones(effects.shape[1])), effects.shape[1])
-
-
-def area(found: Values, others: Values) -> Mean:
-    """Returns the probability that one of `found` lies below one of `others`: the area under ROC.
-
-    With DeLong's 95 % interval (Biometrics 44, 1988) on the logit scale; none where all lie below
-    or all above.
-    """
-    below = (found[:, None] < others) + 0.5 * (found[:, None] == others)
-    value = float(below.mean())
-    variance = below.mean(axis=1).var(ddof=1) / len(found) + below.mean(axis=0).var(ddof=1) / len(
-        others
-    )
-    if not 0 < value < 1:
-        return Mean(value, None, None, len(found))
-    half = 1.959964 * float(np.sqrt(variance)) / (value * (1 - value))
-    low, high = (float(expit(logit(value) + sign * half)) for sign in (-1, 1))
-    return Mean(value, low, high, len(found))

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.datasets import load_diabetes
-from sklearn.metrics import roc_auc_score
 
 from fragility.datasets.base import Subset
 from fragility.datasets.diabetes import Diabetes
 from fragility.execution.controls import run_controls, waiting
 from fragility.execution.run import RunOptions
 from fragility.report.control_rules import PARTS, Rule
-from fragility.report.control_statistics import Inside, area, drawn, half_against_half
+from fragility.report.control_statistics import Inside, drawn, half_against_half
 from fragility.report.controls import stored
 from fragility.report.leverage import cross_entropy, leverages, squared_error
 from fragility.report.page import page
@@ -65,31 +64,6 @@ def test_the_loss_of_two_classes_is_followed_along_its_margin() -> None:
     np.testing.assert_allclose(curve.value(np.full(7, 0.5)), np.log1p(np.exp(-margins - 0.5)))
     ahead, behind = curve.value(np.full(7, 1e-6)), curve.value(np.full(7, -1e-6))
     np.testing.assert_allclose(curve.slope(np.zeros(7)), (ahead - behind) / 2e-6, rtol=1e-7)
-
-
-def test_the_area_under_roc_is_scikit_learns_with_delongs_variance() -> None:
-    rng = np.random.default_rng(0)
-    wrong, right = rng.normal(-1, 1, 15), rng.normal(0, 1, 40)
-    found = area(wrong, right)
-    truth = np.repeat([1, 0], [15, 40])
-    assert found.value == pytest.approx(roc_auc_score(truth, -np.concatenate([wrong, right])))
-    kernel = np.array([[float(a < b) for b in right] for a in wrong])
-    by_hand = kernel.mean(1).var(ddof=1) / 15 + kernel.mean(0).var(ddof=1) / 40
-    half = stats.norm.ppf(0.975) * np.sqrt(by_hand) / (found.value * (1 - found.value))
-    odds = np.log(found.value / (1 - found.value))
-    assert found.low == pytest.approx(1 / (1 + np.exp(-odds + half)), rel=1e-6)
-    assert found.high == pytest.approx(1 / (1 + np.exp(-odds - half)), rel=1e-6)
-    assert area(np.zeros(3), np.ones(3)).value == 1
-    assert area(np.zeros(3), np.zeros(4)).value == 0.5
-
-
-def test_its_interval_covers() -> None:
-    """Normal scores one deviation apart: the area is that of the difference, Phi(1 / sqrt 2)."""
-    rng = np.random.default_rng(1)
-    truth = stats.norm.cdf(1 / np.sqrt(2))
-    intervals = [area(rng.normal(-1, 1, 15), rng.normal(0, 1, 60)) for _ in range(400)]
-    covered = np.mean([i.low <= truth <= i.high for i in intervals if i.low and i.high])
-    assert 0.92 < covered < 0.98
 
 
 @pytest.mark.parametrize("total", [1, 5, 40, 480])
