@@ -42,6 +42,11 @@ class LinearDatamodeling(Retraining):
     """Where a retraining starts: at the base model's parameters, or at initial values."""
 
     @property
+    def truth(self) -> str:
+        """Training on subsets, begun and repeated in some way."""
+        return f"subsets, {super().truth}"
+
+    @property
     def rule(self) -> tuple[str, str]:
         """Random groups, of a size that follows from the fraction."""
         return "fraction", "random"

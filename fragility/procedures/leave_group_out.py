@@ -35,6 +35,11 @@ class LeaveGroupOut(Retraining):
     """Which groups are removed."""
 
     @property
+    def truth(self) -> str:
+        """Retraining without groups, begun and repeated in some way."""
+        return f"groups, {super().truth}"
+
+    @property
     def needs_scores_of(self) -> tuple[str, ...]:
         """Labels of the estimators whose scores the groups are drawn by."""
         return self.groups.needs_scores_of

@@ -63,6 +63,11 @@ class RemoveTop(Retraining):
         return self.estimators
 
     @property
+    def truth(self) -> str:
+        """Ever more of the highest scores removed."""
+        return self.kind
+
+    @property
     def rule(self) -> tuple[str, str]:
         """The labels, which stand as roles beside the removed groups."""
         return "estimators", ", ".join(self.estimators)

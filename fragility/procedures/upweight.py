@@ -50,6 +50,11 @@ class Upweight(Retraining, OneAtATime):
         return self
 
     @property
+    def truth(self) -> str:
+        """Another weight instead of a removal."""
+        return self.kind
+
+    @property
     def comparison(self) -> str:
         """What retrainings are compared with."""
         return self.against

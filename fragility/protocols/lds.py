@@ -25,7 +25,11 @@ class LDS(Protocol):
     Reference: Park et al. 2023, TRAK: Attributing Model Behavior at Scale, definition 2.3.
     """
 
-    truths = ("cold over seeds", "cold", "warm over orders", "warm")
+    truths = tuple(
+        f"{removed}, {retraining}"
+        for removed in ("subsets", "groups")
+        for retraining in ("cold over seeds", "cold", "warm over orders", "warm")
+    )
     groups = True
     truths_in_words = "retraining without groups of points"
 

@@ -89,14 +89,23 @@ def _grids(context: Context, arm: str, procedure: str) -> list[Grid]:
 
 
 def _groups(context: Context, arm: str, estimator: str) -> str | None:
-    """Returns a procedure that removes groups, of the score's own parameters if there is one."""
+    """Returns a procedure that removes groups, of the score's own parameters if there is one.
+
+    One that removes the highest scores of some estimators is the last resort: those favour it.
+    """
     found = [
         c
         for c in context.combinations
         if (c.arm, c.estimator) == (arm, estimator)
         and any(grid.group for grid in _grids(context, arm, c.procedure))
     ]
-    return min(found, key=lambda c: bool(context.mismatch(c))).procedure if found else None
+    if not found:
+        return None
+
+    def place(c: Combination) -> tuple[bool, bool]:
+        return bool(context.mismatch(c)), context.targets[c]["truth"] == "remove_top"
+
+    return min(found, key=place).procedure
 
 
 def _words(context: Context, combination: Combination) -> str:

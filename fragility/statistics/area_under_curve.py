@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
+from fragility.statistics.correlations import midranks
 from fragility.statistics.estimate import CONFIDENCE, Array, Estimate, missing, not_finite
 
 _NEAR = 1e-9
@@ -37,8 +37,8 @@ def area_under_curve(
     hits, n = int(positive.sum()), positive.size
     if hits in (0, n):
         return missing(f"{hits} of {n} examples are positive: there is nothing to tell apart")
-    ranks = rankdata(values)
-    area = float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * (n - hits)))
+    below = midranks(values, np.ones((1, n)))[0]
+    area = float((below[positive].sum() - hits**2 / 2) / (hits * (n - hits)))
     z = float(ndtri(0.5 + confidence / 2))
 
     def beyond(theta: float) -> float:

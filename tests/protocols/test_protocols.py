@@ -101,7 +101,8 @@ def test_grosse_draws_as_many_random_points_as_it_says() -> None:
 
 
 def test_lds_is_spearman_over_groups_and_nothing_else() -> None:
-    groups, points = stored(2, group=True), stored(3)
+    groups = stored(2, group=True, truth="subsets, cold over seeds")
+    points = stored(3)
     expected = np.mean(
         [spearmanr(s, e).statistic for s, e in zip(groups.scores, groups.effects, strict=True)]
     )

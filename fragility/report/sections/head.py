@@ -142,7 +142,7 @@ def _target(context: Context) -> Badge:
     if found:
         words = [text.removeprefix("target mismatch: ") for text in found]
         return Badge("Target mismatch", listing(words, 2), "warn")
-    covered = sorted({t["score_parameters"] for t in context.targets.values()})
+    covered = sorted({t["score_parameters"] or "none" for t in context.targets.values()})
     what = f" ({listing(covered)})" if covered else ""
     return Badge("Target", f"score and truth cover the same parameters{what}", "fine")
 
