@@ -7,6 +7,7 @@ its data, and to one repeat. What the study sweeps is a choice of the part whose
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -73,12 +74,31 @@ class Shared:
 
 
 def comparable(context: Context) -> frozenset[Combination]:
-    """Returns the comparisons that count: those whose truth moves what the score covers.
+    """Returns the comparisons that count: of estimators and procedures that all match in all arms.
 
-    All of them where none does.
+    A truth moves what the score covers, and every score is held against every truth: otherwise
+    what an estimator does could not be told from what its procedures do. The estimator or the
+    procedure with the most mismatches is left out first. All count where nothing would be left.
     """
-    matching = frozenset(c for c in context.combinations if not context.mismatch(c))
-    return matching or frozenset(context.combinations)
+    left = frozenset(context.combinations)
+    while bad := [c for c in left if context.mismatch(c)]:
+        pairs = {(c.estimator, c.procedure) for c in bad}
+        count = Counter(("estimator", one) for one, _ in pairs)
+        count += Counter(("procedure", other) for _, other in pairs)
+        part, label = max(sorted(count), key=lambda key: count[key])
+        left = frozenset(c for c in left if getattr(c, part) != label)
+    return left or frozenset(context.combinations)
+
+
+def left_out(context: Context) -> list[str]:
+    """Returns the estimators and procedures of which no comparison counts."""
+    known = comparable(context)
+    return [
+        label
+        for part in ("procedure", "estimator")
+        for label in dict.fromkeys(getattr(c, part) for c in context.combinations)
+        if label not in {getattr(c, part) for c in known}
+    ]
 
 
 def choices(row: Row, procedure: Mapping[str, str]) -> Choices:

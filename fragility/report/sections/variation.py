@@ -18,6 +18,7 @@ from fragility.report.variation import (
     PROCEDURE,
     Shared,
     comparable,
+    left_out,
     of_arms,
     of_specifications,
     too_few,
@@ -228,7 +229,8 @@ def _left_out(context: Context) -> str:
         return ""
     if len(comparable(context)) == len(context.combinations):
         return f"Every comparison has a target mismatch; all are counted. {' '.join(lines)}"
-    return f"Not counted: {' '.join(lines)}"
+    names = listing(left_out(context))
+    return f"Not counted, so that every score meets every truth: {names}. {' '.join(lines)}"
 
 
 def _withheld(views: Sequence[View]) -> list[tuple[str, str]]:
