@@ -131,6 +131,9 @@ def test_in_a_pipe_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     for event in EVENTS:
         json_lines.show(event)
+    finished = EVENTS[-1]
+    assert isinstance(finished, RunFinished)
+    json_lines.finish(finished.summary, [])
     objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [o["event"] for o in objects] == [
         "plan_ready",
