@@ -15,7 +15,7 @@ from fragility.execution.workbench import Workbench
 from fragility.identity import digest
 from fragility.metrics.agreement import measure as measure_agreement
 from fragility.numerics.measurables import derivative, measured
-from fragility.plan.compile import bootstrap_seed
+from fragility.plan.identities import bootstrap_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.procedures import Chosen
 from fragility.selectors import Choice

@@ -16,7 +16,7 @@ from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.trajectory import LossTrajectory
 from fragility.execution.workbench import Workbench
 from fragility.numerics.network import Layout, Network
-from fragility.plan.compile import initialization_seed
+from fragility.plan.identities import initialization_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.procedures import Chosen, Procedure
 from fragility.training import Recorder, Start

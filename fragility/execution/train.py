@@ -14,7 +14,7 @@ from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.workbench import MEMORY, Workbench
 from fragility.numerics.evaluate import evaluate
 from fragility.numerics.losses import accuracy
-from fragility.plan.compile import initialization_seed
+from fragility.plan.identities import initialization_seed
 from fragility.plan.tasks import Batch, PlannedCell
 from fragility.training import Recorder, Start
 

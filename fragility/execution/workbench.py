@@ -21,7 +21,7 @@ from fragility.numerics.network import Network
 from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
-from fragility.plan.compile import initialization_seed
+from fragility.plan.identities import initialization_seed
 from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
 from fragility.procedures import Chosen, Procedure
 from fragility.selectors import Candidates, Choice, Selector

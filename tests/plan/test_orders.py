@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fragility.plan import Task
-from fragility.plan.compile import _training_identity
+from fragility.plan.identities import training_digest
 from fragility.training.full_batch import FullBatch
 from fragility.training.minibatch import Minibatch
 from tests.tiny import TINY, changed, plan
@@ -84,6 +84,6 @@ INDEPENDENT_STUDY = changed(STUDY, {"training.mini.order": "independent"})
 def test_full_batches_draw_no_order() -> None:
     assert {task.order_seed for task in plan(TINY).tasks.values()} == {None}
     steps = FullBatch(steps=3)
-    assert _training_identity(steps) != _training_identity(FullBatch(steps=4))
+    assert training_digest(steps) != training_digest(FullBatch(steps=4))
     mini = Minibatch(batch_size=2, epochs=1)
-    assert _training_identity(mini) == _training_identity(mini.ordered("independent"))
+    assert training_digest(mini) == training_digest(mini.ordered("independent"))

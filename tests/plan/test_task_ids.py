@@ -15,8 +15,7 @@ from fragility.estimators.exact import Exact
 from fragility.identity import derive_seed
 from fragility.metrics.pearson import Pearson
 from fragility.models.mlp import MLP
-from fragility.plan import Plan, Task
-from fragility.plan import compile as compiler
+from fragility.plan import Plan, Task, identities
 from fragility.procedures.leave_one_out import LeaveOneOut
 from fragility.regularizers.weight_decay import WeightDecay
 from fragility.selectors.top_loss import TopLoss
@@ -301,7 +300,7 @@ metrics: [pearson, {kind: slope}]
 diagnostics:
   - kind: gradient_norm
 """
-    written = compiler.compile_study(load_text(block, Path("by-hand.yaml")))
+    written = compile_study(load_text(block, Path("by-hand.yaml")))
     assert sorted(task.task_id for task in written.placements) == ids(TINY)
 
 
@@ -440,7 +439,7 @@ def test_a_raised_revision_is_another_method(
     method: Any, direct: Direct, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(method, "revision", method.revision + 1)
-    caches = (compiler._identity, compiler._slots)
+    caches = (identities.method_digest, identities.slots_digest)
     for cache in caches:
         cache.cache_clear()
     try:
@@ -451,14 +450,14 @@ def test_a_raised_revision_is_another_method(
 
 
 def test_seeds_follow_the_documented_rule() -> None:
-    assert compiler.initialization_seed(5, 2) == derive_seed(5, "initialization", 2, 0)
-    assert compiler.initialization_seed(5, 2, 3) == derive_seed(5, "initialization", 2, 3)
-    assert compiler.bootstrap_seed(5) == derive_seed(5, "bootstrap")
+    assert identities.initialization_seed(5, 2) == derive_seed(5, "initialization", 2, 0)
+    assert identities.initialization_seed(5, 2, 3) == derive_seed(5, "initialization", 2, 3)
+    assert identities.bootstrap_seed(5) == derive_seed(5, "bootstrap")
 
 
 def test_no_two_cells_or_replicates_share_initial_values() -> None:
     seeds = [
-        compiler.initialization_seed(seed, repeat, replicate)
+        identities.initialization_seed(seed, repeat, replicate)
         for seed in range(4)
         for repeat in range(6)
         for replicate in range(3)
