@@ -15,7 +15,7 @@ from fragility.estimators.exact import Exact
 from fragility.identity import derive_seed
 from fragility.metrics.pearson import Pearson
 from fragility.models.mlp import MLP
-from fragility.plan import Plan, Task, identities
+from fragility.plan import Plan, Task, compile_study, identities
 from fragility.procedures.leave_one_out import LeaveOneOut
 from fragility.regularizers.weight_decay import WeightDecay
 from fragility.selectors.top_loss import TopLoss
