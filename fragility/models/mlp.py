@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import nn
 
+from fragility.models._layers import ACTIVATIONS, Activation, Initialization, initialized
 from fragility.models.base import Model
-
-Activation = Literal["relu", "tanh", "selu", "gelu", "softplus", "sigmoid", "elu", "silu"]
-Initialization = Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "orthogonal"]
-
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-    "softplus": nn.Softplus,
-    "sigmoid": nn.Sigmoid,
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-}
-_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "xavier_normal": nn.init.xavier_normal_,
-    "xavier_uniform": nn.init.xavier_uniform_,
-    "kaiming_normal": nn.init.kaiming_normal_,
-    "orthogonal": nn.init.orthogonal_,
-}
 
 
 class MLP(Model):
@@ -91,13 +71,7 @@ class MLP(Model):
         layers: list[nn.Module] = [nn.Flatten()]
         fan_in = prod(input_shape)
         for width in self.widths:
-            layers += [nn.Linear(fan_in, width), _ACTIVATIONS[self.activation]()]
+            layers += [nn.Linear(fan_in, width), ACTIVATIONS[self.activation]()]
             fan_in = width
         layers.append(nn.Linear(fan_in, outputs))
-        module = nn.Sequential(*layers)
-        if self.initialization != "torch":
-            for layer in module:
-                if isinstance(layer, nn.Linear):
-                    _WEIGHTS[self.initialization](layer.weight)
-                    nn.init.zeros_(layer.bias)
-        return module
+        return initialized(nn.Sequential(*layers), self.initialization)

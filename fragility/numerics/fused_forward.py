@@ -3,7 +3,7 @@
 A chain of affine layers and elementwise activations is computed with the examples along the last,
 contiguous axis: activations (K, width, n). The batched products are then few and long, and the
 activations run over whole cache lines, which is several times faster on a processor than mapping
-the module over the stack. Every other architecture is mapped.
+the module over the stack. Every other architecture is mapped, and a model alone is called as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def stacked_outputs(
     """
     if is_chain(network.module, inputs.dim() - own_inputs):
         return _chain(network.module, parameters, inputs, own_inputs)
+    if len(next(iter(parameters.values()))) == 1:
+        alone = {name: value[0] for name, value in parameters.items()}
+        return network(alone, inputs[0] if own_inputs else inputs).unsqueeze(0)
     mapped: Tensor = vmap(network, in_dims=(0, 0 if own_inputs else None))(dict(parameters), inputs)
     return mapped
 

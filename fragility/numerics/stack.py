@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fragility.numerics.fused_forward import stacked_outputs
+from fragility.numerics.fused_forward import is_chain, stacked_outputs
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
 
 BLOCK_BYTES = 8 * 2**20
 """Working set of one pass over part of a stack: about what a core's caches hold."""
+
+PASS_EXAMPLES = 32
+"""Fewest examples of a pass that is cut to `BLOCK_BYTES`: convolutions of few images are slow."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ class StackProblem:
     def evaluate(self, theta: Tensor) -> Evaluation:
         """Returns objectives and gradients at theta (K, P); one forward and one backward pass.
 
-        The stack is taken in blocks whose activations stay in the processor's cache.
+        The stack is taken in blocks whose activations stay in the processor's cache, and so are the
+        examples of a network that is no chain of affine layers.
         """
         made = self.compiled
         if made is not None and made.fits(self):
@@ -142,8 +146,7 @@ class StackProblem:
         """
         if rows.dim() == 1:
             return self._batch(rows).evaluate(theta)
-        n, b = self.weights.shape[1], rows.shape[1]
-        size = max(1, self.block(n) * n // b)
+        size = self._own_block(rows.shape[1])
         blocks = (slice(start, start + size) for start in range(0, self.models, size))
         return _joined(
             self.select(block)._batch(rows[block])._evaluate(theta[block]) for block in blocks
@@ -175,6 +178,17 @@ class StackProblem:
         bytes_a_model = examples * self.activations * self.weights.element_size()
         return max(1, BLOCK_BYTES // bytes_a_model)
 
+    def _own_block(self, examples: int) -> int:
+        """Returns how many models take a batch of so many examples of their own at once."""
+        if not self._is_chain:
+            return self.block(examples)
+        n = self.weights.shape[1]
+        return max(1, self.block(n) * n // examples)
+
+    @property
+    def _is_chain(self) -> bool:
+        return is_chain(self.network.module, self.inputs.dim() - self.own_inputs)
+
     def _exact_parts(self, made: Compiled, theta: Tensor) -> Iterator[Evaluation]:
         """Yields the stack in parts of exactly the size that is compiled.
 
@@ -188,7 +202,34 @@ class StackProblem:
             yield part._evaluation(here, data_loss, slope).select(slice(start - first, None))
 
     def _evaluate(self, theta: Tensor) -> Evaluation:
-        return self._evaluation(theta, *differentiated(self, theta))
+        examples = self.weights.shape[1]
+        if self._is_chain or examples <= (most := self._pass_examples):
+            return self._evaluation(theta, *differentiated(self, theta))
+        parts = [
+            differentiated(self._examples(slice(start, start + most)), theta)
+            for start in range(0, examples, most)
+        ]
+        data_loss, slope = (torch.stack(values).sum(dim=0) for values in zip(*parts, strict=True))
+        return self._evaluation(theta, data_loss, slope)
+
+    @property
+    def _pass_examples(self) -> int:
+        """How many examples one pass of the whole stack takes at most."""
+        bytes_an_example = self.models * self.activations * self.weights.element_size()
+        return max(PASS_EXAMPLES, BLOCK_BYTES // bytes_an_example)
+
+    def _examples(self, rows: slice) -> StackProblem:
+        """Returns the share of some of the examples in the objectives, penalties aside."""
+        anchor = self.anchor
+        if anchor is not None and anchor.tilt is not None:
+            anchor = replace(anchor, tilt=anchor.tilt[:, rows])
+        return replace(
+            self,
+            inputs=self.inputs[:, rows] if self.own_inputs else self.inputs[rows],
+            targets=self.targets[rows],
+            weights=self.weights[:, rows],
+            anchor=anchor,
+        )
 
     def _evaluation(self, theta: Tensor, data_loss: Tensor, slope: Tensor) -> Evaluation:
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
