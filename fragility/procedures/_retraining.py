@@ -34,6 +34,9 @@ class Retraining(Procedure):
     """Whose example order retraining with minibatches follows; null: what the training says."""
     gradient_norm: PositiveFloat | None = None
     """Gradient norm at which retraining stops; null: the training's."""
+    learning_rate: PositiveFloat | None = None
+    """Learning rate that retraining begins at; null: the training's, or with `state: resume` the
+    one it ended at."""
     solver: Literal["training", "newton"] = "training"
     """How models are retrained: as the base model was trained, or by Newton's method."""
     removal: Literal["drop", "zero_weight"] = "drop"
@@ -45,6 +48,8 @@ class Retraining(Procedure):
             raise ValueError("a cold start has nothing to resume; use `state: reset`")
         if self.state == "resume" and self.solver == "newton":
             raise ValueError("Newton's method has no state to resume; use `state: reset`")
+        if self.state == "resume" and self.learning_rate is not None:
+            raise ValueError("`state: resume` goes on at the rate it has; use `state: reset`")
         if self.parameters != "all" and self.start == "cold":
             raise ValueError(
                 "a frozen network has no cold start of some of its parameters; use `start: warm`"
@@ -59,6 +64,8 @@ class Retraining(Procedure):
         if budgets.pop(how.counts) is None and any(value is not None for value in budgets.values()):
             (other,) = budgets
             return f"`{other}` limits no `{how.kind}` training; use `{how.counts}`."
+        if self.learning_rate is not None and how.at_rate(self.learning_rate) is None:
+            return f"`learning_rate`: `{how.kind}` training has none; drop the key."
         if order is None and self.order is not None:
             return f"`order`: `{how.kind}` training draws no example order; drop the key."
         if self.conduct.replicates > 1 and self.start == "warm" and order != "independent":
@@ -95,6 +102,8 @@ class Retraining(Procedure):
             training = Newton(dtype=training.dtype, gradient_norm=training.gradient_norm)
         budget = self.epochs if training.counts == "epochs" else self.steps
         limited = training.limited(budget, self.gradient_norm)
+        if self.learning_rate is not None:
+            limited = limited.at_rate(self.learning_rate) or limited
         return limited if self.order is None else limited.ordered(self.order)
 
     @property

@@ -109,7 +109,7 @@ class Procedure(Method):
     """Whether a slot holds one training point or a group of them."""
     elsewhere: ClassVar[frozenset[str]] = frozenset(
         {"train_points", "groups", "test_points", "measurable", "replicates", "record_every"}
-        | {"epochs", "order", "solver"}
+        | {"epochs", "order", "solver", "learning_rate"}
     )
     """Fields that decide no retraining by themselves: slots, seeds or the training's identity hold
     what they say, or they say what is measured."""

@@ -148,6 +148,10 @@ class Training(Method):
             changes["gradient_norm"] = gradient_norm
         return self.model_copy(update=changes)
 
+    def at_rate(self, learning_rate: float) -> Self | None:
+        """Returns this training begun at another learning rate; None where it has none."""
+        return None
+
     def ordered(self, order: Order) -> Self:
         """Returns this training with another `example_order`, where it has one."""
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import NonNegativeInt
@@ -39,6 +39,11 @@ class FullBatch(Training):
     """How parameters move."""
     schedule: Annotated[Schedule, SCHEDULES] = Constant()
     """How the learning rate changes."""
+
+    def at_rate(self, learning_rate: float) -> Self:
+        """Returns this training begun at another learning rate."""
+        optimizer = self.optimizer.model_copy(update={"learning_rate": learning_rate})
+        return self.model_copy(update={"optimizer": optimizer})
 
     @property
     def resumable(self) -> bool:

@@ -70,6 +70,11 @@ class Minibatch(Training):
         """Whose example order a retraining follows."""
         return self.order
 
+    def at_rate(self, learning_rate: float) -> Self:
+        """Returns this training begun at another learning rate."""
+        optimizer = self.optimizer.model_copy(update={"learning_rate": learning_rate})
+        return self.model_copy(update={"optimizer": optimizer})
+
     @property
     def resumable(self) -> bool:
         """Whether the optimizer leaves something to resume."""

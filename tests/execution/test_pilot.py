@@ -41,7 +41,7 @@ def _run(root: Path, study: dict) -> tuple:
 
 
 def _single_reliability(root: Path, replicates: int) -> float:
-    """ICC(C,1) of the first replicates by two-way analysis of variance, the mean over test points."""
+    """ICC(C,1) of the first replicates by analysis of variance, the mean over test points."""
     sql = f"""SELECT test_point, effect FROM effects WHERE removal = 'point'
         AND replicate < {replicates} ORDER BY test_point, replicate, train_point"""
     found = np.array(rows(root, sql), dtype=float)

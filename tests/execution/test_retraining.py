@@ -73,3 +73,33 @@ def test_patterns_that_match_no_parameter_are_refused() -> None:
         plan(changed(TINY, {"procedures.warm.parameters": ["4.*"]}))
     with pytest.raises(StudyError, match=r"estimators\.exact\.parameters.*no parameter of model"):
         plan(changed(TINY, {"estimators.exact.parameters": ["weight"]}))
+
+
+def test_a_step_of_retraining_is_as_long_as_its_learning_rate_says(tmp_path: Path) -> None:
+    study = changed(
+        TINY,
+        {
+            "training.adam.optimizer": {"kind": "sgd", "learning_rate": 0.05},
+            "procedures.warm.steps": 1,
+            "procedures.warm.learning_rate": 0.003,
+        },
+    )
+    run(study, tmp_path)
+    sql = "SELECT {} FROM trainings WHERE role = '{}'"
+    ((gradient,),) = rows(tmp_path, sql.format("grad_norm", "base"))
+    ((distance,),) = rows(tmp_path, sql.format("distance", "placebo"))
+    assert distance == pytest.approx(0.003 * gradient, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"procedures.warm.state": "resume"}, "goes on at the rate it has"),
+        ({"procedures.warm.solver": "newton", "models": {"net": {"kind": "linear"}}}, "has none"),
+    ],
+)
+def test_a_learning_rate_that_nothing_would_use_is_refused(
+    changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(StudyError, match=words):
+        plan(changed(TINY, {"procedures.warm.learning_rate": 0.1, **changes}))
