@@ -87,7 +87,7 @@ def data() -> str:
     """Returns which datasets can be read without a download."""
     bundled = "iris, wine, breast_cancer, digits, diabetes"
     known = bundled if installed("scikit-learn") != "missing" else "scikit-learn is missing"
-    return f"{known}; synthetic; your own files as csv and parquet"
+    return f"{known}; synthetic; your own files as csv, parquet, npz and image_folder"
 
 
 def health(root: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,15 @@ from fragility.cli import completion
 from fragility.errors import UsageError
 
 STORE = Path("results")
+DATA = "FRAGILITY_DATA"
+
+
+def _named(folder: Path | None) -> Path | None:
+    """Leaves the folder where datasets look for it: in the environment, as users may themselves."""
+    if folder is not None:
+        os.environ[DATA] = str(folder.expanduser().absolute())
+    return folder
+
 
 StudyArgument = Annotated[
     str,
@@ -25,6 +35,16 @@ StoreOption = Annotated[
     Path,
     typer.Option(
         "--store", envvar="FRAGILITY_STORE", metavar="DIR", help="Where results are kept."
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar=DATA,
+        metavar="DIR",
+        callback=_named,
+        help="Where image datasets are looked for, before `data`.",
     ),
 ]
 SetOption = Annotated[

@@ -12,6 +12,7 @@ import typer
 from fragility.cli import text
 from fragility.cli.options import (
     STORE,
+    DataOption,
     RepeatsOption,
     SetOption,
     StoreOption,
@@ -30,6 +31,7 @@ def plan(
     set_: SetOption = None,
     repeats: RepeatsOption = None,
     store: StoreOption = STORE,
+    data: DataOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the whole plan as JSON.")
     ] = None,

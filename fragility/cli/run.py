@@ -14,6 +14,7 @@ import typer
 from fragility.cli import text
 from fragility.cli.options import (
     STORE,
+    DataOption,
     MemoryOption,
     RepeatsOption,
     SetOption,
@@ -48,6 +49,7 @@ def run(
     set_: SetOption = None,
     repeats: RepeatsOption = None,
     store: StoreOption = STORE,
+    data: DataOption = None,
     device: Annotated[Device, typer.Option(help="Where the models are trained.")] = Device.auto,
     select: Annotated[
         list[str] | None,

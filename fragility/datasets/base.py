@@ -188,6 +188,14 @@ class Dataset(Method):
             DataError: A file is missing.
         """
 
+    def outline(self, seed: int, directory: Path) -> Facts | None:
+        """Return the facts where they are known without the inputs, else None.
+
+        Raises:
+            DataError: As `load`, of what can be known without the inputs.
+        """
+        return None
+
     def load(self, seed: int, directory: Path) -> Data:
         """Return the examples as used; every random part follows from `seed`.
 

@@ -15,6 +15,7 @@ class Catalog:
         self._directory = directory
         self._ids: dict[tuple[Dataset, int], str] = {}
         self._data: dict[str, Data] = {}
+        self._facts: dict[str, Facts] = {}
 
     def data_id(self, dataset: Dataset, seed: int) -> str:
         """Returns what names the data: fields, content of the files read, and the study's seed."""
@@ -32,5 +33,9 @@ class Catalog:
         return self._data[name]
 
     def facts(self, dataset: Dataset, seed: int) -> Facts:
-        """Returns the sizes and shapes of the data."""
-        return facts(self.data(dataset, seed))
+        """Returns the sizes and shapes of the data, which is loaded only where it has to be."""
+        name = self.data_id(dataset, seed)
+        if name not in self._facts:
+            known = None if name in self._data else dataset.outline(seed, self._directory)
+            self._facts[name] = known or facts(self.data(dataset, seed))
+        return self._facts[name]

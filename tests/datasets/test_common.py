@@ -18,6 +18,7 @@ from fragility.errors import DataError
 
 HERE = Path()
 BUNDLED = ["breast_cancer", "diabetes", "digits", "iris", "wine"]
+IMAGES = ["mnist", "fashion_mnist", "cifar10", "image_folder", "npz"]
 
 
 def dataset(kind: str, **fields: Any) -> Dataset:
@@ -37,7 +38,7 @@ def same(a: Data, b: Data) -> bool:
 
 
 def test_the_room_holds_every_kind() -> None:
-    assert sorted(DATASETS.methods) == sorted([*BUNDLED, "synthetic", "csv", "parquet"])
+    assert sorted(DATASETS.methods) == sorted([*BUNDLED, *IMAGES, "synthetic", "csv", "parquet"])
 
 
 @pytest.mark.parametrize("kind", [*BUNDLED, "synthetic"])
