@@ -11,6 +11,7 @@ from fragility.errors import DataError
 
 Activation = Literal["relu", "tanh", "selu", "gelu", "softplus", "sigmoid", "elu", "silu"]
 Initialization = Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "orthogonal"]
+Normalization = Literal["none", "group"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -67,3 +68,15 @@ def image_shape(kind: str, input_shape: tuple[int, ...], smallest: int) -> tuple
 def scaled(size: int, width: float) -> int:
     """Returns a number of channels or hidden units times a factor, at least 1."""
     return max(1, round(size * width))
+
+
+def normalized(normalization: Normalization, channels: int, groups: int) -> list[nn.Module]:
+    """Returns the normalization after a convolution, if any, in the most groups that divide evenly.
+
+    Batch normalization is left out: its outputs for one example depend on the others of a batch, so
+    that the loss of an example, and what removing it does, would not be its own.
+    """
+    if normalization == "none":
+        return []
+    divisor = max(count for count in range(1, min(groups, channels) + 1) if channels % count == 0)
+    return [nn.GroupNorm(divisor, channels)]

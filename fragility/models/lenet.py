@@ -42,7 +42,7 @@ class LeNet(Model):
     pooling: Literal["average", "max"] = "average"
     """How each 2 x 2 window is pooled; `max` has kinks."""
     padding: NonNegativeInt | None = None
-    """Zeros around the image in the first convolution; null: what makes its shorter side 32."""
+    """Zeros around the image in the first convolution; null: so many that no side is below 32."""
     initialization: Initialization = "torch"
     """Initial values: `torch` is U(+-1/sqrt(fan_in)); the others leave biases at 0."""
 
