@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,18 @@ def test_an_unknown_preset_is_an_error_with_a_suggestion(
 def test_a_folder_that_is_not_there_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("init", "--out", "none/study.yaml") == 2
     assert "bug" not in capsys.readouterr().err
+
+
+def test_the_template_takes_a_csv_file_of_ones_own_as_its_comment_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of("init", "recommended") == 0
+    text = (folder / "recommended.yaml").read_text()
+    commented, shipped = text.index("#   datasets:\n"), text.index("\ndatasets:\n") + 1
+    own = re.sub("^#   ", "", text[commented:shipped], flags=re.MULTILINE)
+    rest = text[text.index("# (2)") :]
+    (folder / "recommended.yaml").write_text(text[:commented] + own + "\n" + rest)
+    rows = [f"{i % 7},{i % 5},{'yes' if i % 3 else 'no'}" for i in range(300)]
+    (folder / "mine.csv").write_text("\n".join(["a,b,outcome", *rows]))
+    assert code_of("plan", "recommended.yaml") == 0
+    assert "recommended: 1 cell x 5 repeats" in capsys.readouterr().out
