@@ -230,7 +230,7 @@ def _left_out(context: Context) -> str:
     if len(comparable(context)) == len(context.combinations):
         return f"Every comparison has a target mismatch; all are counted. {' '.join(lines)}"
     names = listing(left_out(context))
-    return f"Not counted, so that every score meets every truth: {names}. {' '.join(lines)}"
+    return f"Not counted, because of a target mismatch with others: {names}."
 
 
 def _withheld(views: Sequence[View]) -> list[tuple[str, str]]:
