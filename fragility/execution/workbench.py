@@ -76,7 +76,8 @@ class Workbench:
         data = self.catalog.data(planned.cell.dataset, planned.cell.seed)
 
         def tensor(array: NDArray[np.generic]) -> Tensor:
-            value = torch.from_numpy(np.ascontiguousarray(array)).clone().to(self.device)
+            # The same memory where it can be: nothing writes to examples.
+            value = torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
             return value.to(dtype) if value.is_floating_point() else value
 
         return Tensors(
