@@ -27,7 +27,7 @@ class ImageFolder(ImageDataset):
     and read in colour (three channels) by Pillow. Only the images in use are decoded.
 
     Valid when: all images have one size, or `resize` gives them one.
-    Cost: decoding about 5,000 small files a second; 4 bytes a channel and pixel in memory.
+    Cost: decoding every image in use; 4 bytes a channel and pixel in memory.
     Reference: torchvision.datasets.ImageFolder.
     """
 
