@@ -13,11 +13,7 @@ from fragility.errors import DataError
 from fragility.plan.catalog import Catalog
 from tests.datasets.images import colour, gray, labels
 
-
-@pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("FRAGILITY_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def arrays(**changed: Any) -> dict[str, Any]:
