@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fragility.execution.events import Listener, RunSummary
@@ -41,7 +41,7 @@ def run_piloted(
     """Executes a study, first a pilot of it where a procedure asks for a reliability.
 
     The second run is that of the study with the numbers written in, as its overrides say: what the
-    pilot has done is not done again.
+    pilot has done is not done again. The summary is of both.
     """
     summary = run_study(loaded, store_root, options, on_event, before)
     wanted = {
@@ -54,9 +54,19 @@ def run_piloted(
     decisions = decide(store_root, summary.run_id, wanted)
     for decision in decisions:
         on_decision(decision)
+    if all(d.replicates == wanted[d.procedure].pilot for d in decisions):
+        return summary
     numbers = [f"procedures.{d.procedure}.replicates={d.replicates}" for d in decisions]
     final = load_text(loaded.text, loaded.path, (*loaded.overrides, *numbers), loaded.label)
-    return run_study(final, store_root, options, on_event)
+    rest = run_study(final, store_root, options, on_event)
+    return replace(
+        rest,
+        ok=summary.ok + rest.ok,
+        cached=summary.cached,
+        seconds=summary.seconds + rest.seconds,
+        failed=summary.failed + rest.failed,
+        failures=(*summary.failures, *rest.failures),
+    )
 
 
 def decide(

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from fragility.report.controls import Control, Controls, of_study, stored
+from fragility.report.declared import nulls
 from fragility.report.grids import Grids, load
 from fragility.report.intervals import resampled
 from fragility.report.palette import assign
@@ -17,6 +18,9 @@ from fragility.report.source import Row, Source
 from fragility.report.statistics import t_half_width, within_bounds
 from fragility.report.text import number
 from fragility.store import report_queries as ask
+
+RETRAININGS = ("warm", "warm over orders", "cold", "cold over seeds")
+"""Truths that train again, the most general last."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,22 @@ class Context:
             return metric_name(metric)
         ends = dict.fromkeys(number(end) for end in (min(found), max(found)))
         return f"{metric_name(metric)} (chance {' to '.join(ends)})"
+
+    @cached_property
+    def nulls(self) -> frozenset[str]:
+        """The estimators that know nothing of the trained model, by design."""
+        return nulls(self.source.run)
+
+    @cached_property
+    def retrained(self) -> list[Combination]:
+        """The combinations that hold a score, no null, against retraining; all where none does."""
+        found = [
+            c
+            for c in self.combinations
+            if c.estimator not in self.nulls
+            and str(self.targets[c]["truth"]).split(", ")[-1] in RETRAININGS
+        ]
+        return found or self.combinations
 
     def ranked(self) -> list[tuple[Combination, Estimate]]:
         """Returns the combinations that have a value of the primary metric, best first."""

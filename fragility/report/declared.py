@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+NULLS = ("random", "untrained")
 EQUIVALENCE_MARGIN = 0.1
 """The margin of a study that declares none; stores hold the text of studies, not their defaults."""
 
@@ -28,6 +29,18 @@ def equivalence_margin(run: Mapping[str, Any]) -> float:
     """Returns up to which difference the study calls correlations equivalent."""
     value = declared(run, "equivalence_margin")
     return float(value) if isinstance(value, int | float) else EQUIVALENCE_MARGIN
+
+
+def nulls(run: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the labels of the estimators that know nothing of the trained model, by design."""
+    estimators = declared(run, "estimators")
+    if not isinstance(estimators, dict):
+        return frozenset()
+    return frozenset(
+        str(label)
+        for label, fields in estimators.items()
+        if isinstance(fields, dict) and fields.get("kind") in NULLS
+    )
 
 
 def _yaml(text: str) -> Any:

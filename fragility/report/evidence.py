@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fragility.identity import derive_seed
 from fragility.report.averages import agreement, corrected, noise
-from fragility.report.context import Combination, Context, natural
+from fragility.report.context import RETRAININGS, Combination, Context, natural
 from fragility.report.grids import Grid
 from fragility.report.rungs import TRUTHS, declared
 from fragility.report.samples import sample as of_pairs
@@ -16,9 +16,6 @@ from fragility.statistics.estimate import missing
 
 TARGETS = ("linear_response", "pbrf", "frozen")
 """What a score may claim to compute, the closest to its own definition first."""
-
-RETRAININGS = ("warm", "warm over orders", "cold", "cold over seeds")
-"""Truths that train again, the most general last."""
 
 NOTHING = missing("too little was measured")
 

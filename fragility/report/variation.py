@@ -78,9 +78,10 @@ def comparable(context: Context) -> frozenset[Combination]:
 
     A truth moves what the score covers, and every score is held against every truth: otherwise
     what an estimator does could not be told from what its procedures do. The estimator or the
-    procedure with the most mismatches is left out first. All count where nothing would be left.
+    procedure with the most mismatches is left out first. Nulls do not count: whoever adds one would
+    make the estimator's share as large as he likes. All count where nothing would be left.
     """
-    left = frozenset(context.combinations)
+    left = frozenset(c for c in context.combinations if c.estimator not in context.nulls)
     while bad := [c for c in left if context.mismatch(c)]:
         pairs = {(c.estimator, c.procedure) for c in bad}
         count = Counter(("estimator", one) for one, _ in pairs)

@@ -137,7 +137,7 @@ def test_mismatched_targets_do_not_count() -> None:
     )  # fmt: skip
     assert of_arms(context, "spearman") == of_arms(study(6), "spearman")
     said = section(context).data["left_out"]
-    assert said == "Not counted, because of a target mismatch with others: zero."
+    assert said == "Not counted, because of a target mismatch with others, zero."
     context = study(6, mismatch=dict.fromkeys(PROCEDURES, "score all, truth last_layer"))
     assert of_arms(context, "spearman") == of_arms(study(6), "spearman")
     assert "all are counted" in section(context).data["left_out"]

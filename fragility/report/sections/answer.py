@@ -25,7 +25,7 @@ COLUMNS = 4
 
 def section(context: Context) -> Section:
     """Returns the answer; without any agreement it says why there is none."""
-    ranked = context.ranked()
+    ranked = [item for item in context.ranked() if item[0] in context.retrained]
     if not ranked:
         return Section("answer", TITLE, EMPTY | {"lead": [_nothing(context)]})
     best, worst = gather(context, ranked[0][0]), gather(context, ranked[-1][0])

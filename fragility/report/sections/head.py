@@ -133,8 +133,9 @@ def _convergence(context: Context, query: ask.Query, column: str, noun: str) -> 
         return Badge(name, "none recorded", "note")
     if judged == 0:
         return Badge(name, f"{count(total)}, no stopping rule to judge them by", "note")
-    state = "fine" if done == total else "warn"
-    return Badge(name, f"{count(done)} of {count(total)} converged", state)
+    state = "fine" if done == judged else "warn"
+    others = f", {count(total - judged)} without a stopping rule" if judged < total else ""
+    return Badge(name, f"{count(done)} of {count(judged)} converged{others}", state)
 
 
 def _target(context: Context) -> Badge:

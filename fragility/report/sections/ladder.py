@@ -55,7 +55,7 @@ def section(context: Context) -> Section:
     drawn = [found for found in built if not found.reason]
     data = {
         "ladders": [_ladder(context, place, found) for place, found in enumerate(drawn)],
-        "lead": _lead(context, drawn),
+        "lead": _lead(context, [one for one in drawn if one.estimator not in context.nulls]),
         "steps": _steps([rungs[arm] for arm in standing]),
         "without": _without(context, rungs, built),
         "rest": max(0, len(standing) - MOST),

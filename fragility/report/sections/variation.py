@@ -17,7 +17,6 @@ from fragility.report.variation import (
     MODEL,
     PROCEDURE,
     Shared,
-    comparable,
     left_out,
     of_arms,
     of_specifications,
@@ -225,12 +224,17 @@ def _on_fishers_scale(context: Context, view: View, metric: str) -> str:
 def _left_out(context: Context) -> str:
     """Returns which comparisons do not count, or that all count although they mismatch."""
     lines = context.mismatches()
-    if not lines:
-        return ""
-    if len(comparable(context)) == len(context.combinations):
+    names = left_out(context)
+    if lines and not names:
         return f"Every comparison has a target mismatch; all are counted. {' '.join(lines)}"
-    names = listing(left_out(context))
-    return f"Not counted, because of a target mismatch with others: {names}."
+    nulls = [name for name in names if name in context.nulls]
+    others = [name for name in names if name not in context.nulls]
+    words = []
+    if others:
+        words.append(f"because of a target mismatch with others, {listing(others)}")
+    if nulls:
+        words.append(f"because they know nothing by design, {listing(nulls)}")
+    return f"Not counted, {'; '.join(words)}." if words else ""
 
 
 def _withheld(views: Sequence[View]) -> list[tuple[str, str]]:
