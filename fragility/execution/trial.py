@@ -12,6 +12,7 @@ from torch import Tensor
 from fragility.execution.stacks import stack_problem
 from fragility.execution.workbench import Workbench
 from fragility.numerics.evaluate import evaluate
+from fragility.numerics.network import activations
 from fragility.numerics.stack import StackProblem
 from fragility.plan.tasks import PlannedCell, Task
 from fragility.training import Fit, Recorder, Start, Training
@@ -21,6 +22,11 @@ _PROBE_STEPS = 200
 _SHORT = 20
 _SAMPLE_SECONDS = 0.05
 _BOOKKEEPING_SECONDS = 5e-4
+
+_TRIED = 2 * 10**7
+"""Activations of a pass over the examples from which some of the examples are tried."""
+
+_TRIED_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ class _Stack:
         problem = self.problem.select(torch.tensor(rows, device=self.theta.device))
         return replace(self, trainings=trainings, problem=problem, orders=orders)
 
+    def on_some_examples(self) -> tuple[_Stack, float]:
+        """Returns the stack on the first of many images, and how many times as many there are."""
+        n = self.problem.weights.shape[1]
+        batches = _TRIED_BATCHES * int(getattr(self.trainings[0], "batch_size", 1))
+        kept = max(batches, _TRIED // (self.problem.models * self.problem.activations))
+        # Whether a chain is compiled depends on the examples, too.
+        if self.problem.chained or kept >= n:
+            return self, 1.0
+        return replace(self, problem=self.problem.of_examples(slice(kept))), n / kept
+
 
 def training_seconds(bench: Workbench, tasks: tuple[Task, ...]) -> float:
     """Returns the seconds that a stack will take, approximately.
@@ -73,10 +89,11 @@ def training_seconds(bench: Workbench, tasks: tuple[Task, ...]) -> float:
     # The first pass pays for what is new to torch, too.
     # An epoch has steps enough, and several would be a good part of the work.
     few, timed = (0, 1) if longest.counts == "epochs" else (1, _TIMED_STEPS)
+    stack, times = stack.on_some_examples()
     stack.fit(few)
     short, _ = stack.fit(few)
     long, _ = stack.fit(few + timed)
-    return max(0.0, long - short) / timed * steps + rest
+    return max(0.0, long - short) / timed * steps * times + rest
 
 
 def _whole_seconds(stack: _Stack) -> float:
@@ -146,10 +163,12 @@ def _evaluation_seconds(bench: Workbench, planned: PlannedCell, on_training_set:
     parameters = bench.initial(planned, 0)
     network, loss = bench.network(planned), bench.loss(planned)
     seconds = 0.0
+    most = max(1, _TRIED // activations(network, planned.facts.input_shape))
     # The first pass also pays for whatever torch loads when it is first asked.
     for _ in range(2):
-        started = perf_counter()
+        seconds = 0.0
         for inputs, targets in sets:
-            evaluate(network, loss, parameters, inputs, targets)
-        seconds = perf_counter() - started
+            started = perf_counter()
+            evaluate(network, loss, parameters, inputs[:most], targets[:most])
+            seconds += (perf_counter() - started) * max(1.0, len(inputs) / most)
     return seconds

@@ -180,13 +180,14 @@ class StackProblem:
 
     def _own_block(self, examples: int) -> int:
         """Returns how many models take a batch of so many examples of their own at once."""
-        if not self._is_chain:
+        if not self.chained:
             return self.block(examples)
         n = self.weights.shape[1]
         return max(1, self.block(n) * n // examples)
 
     @property
-    def _is_chain(self) -> bool:
+    def chained(self) -> bool:
+        """Whether the network is a chain of affine layers and activations."""
         return is_chain(self.network.module, self.inputs.dim() - self.own_inputs)
 
     def _exact_parts(self, made: Compiled, theta: Tensor) -> Iterator[Evaluation]:
@@ -203,10 +204,10 @@ class StackProblem:
 
     def _evaluate(self, theta: Tensor) -> Evaluation:
         examples = self.weights.shape[1]
-        if self._is_chain or examples <= (most := self._pass_examples):
+        if self.chained or examples <= (most := self._pass_examples):
             return self._evaluation(theta, *differentiated(self, theta))
         parts = [
-            differentiated(self._examples(slice(start, start + most)), theta)
+            differentiated(self.of_examples(slice(start, start + most)), theta)
             for start in range(0, examples, most)
         ]
         data_loss, slope = (torch.stack(values).sum(dim=0) for values in zip(*parts, strict=True))
@@ -218,7 +219,7 @@ class StackProblem:
         bytes_an_example = self.models * self.activations * self.weights.element_size()
         return max(PASS_EXAMPLES, BLOCK_BYTES // bytes_an_example)
 
-    def _examples(self, rows: slice) -> StackProblem:
+    def of_examples(self, rows: slice) -> StackProblem:
         """Returns the share of some of the examples in the objectives, penalties aside."""
         anchor = self.anchor
         if anchor is not None and anchor.tilt is not None:

@@ -7,14 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from fragility.datasets.base import Source
 from fragility.datasets.digits import Digits
 from fragility.errors import DataError
+from fragility.execution import trial, work
+from fragility.execution.events import BatchFinished, Event, PlanReady
+from fragility.numerics import stack
 from fragility.numerics.network import Network
+from fragility.numerics.stack import StackProblem, differentiated
 from fragility.report.page import render
 from tests.tiny import changed, plan, rows, run
 
+POINTS = {
+    "train_points": {"kind": "random", "count": 5},
+    "test_points": {"kind": "random", "count": 3},
+}
 STUDY: dict[str, Any] = {
     "study": "images",
     "controls": False,
@@ -35,18 +44,13 @@ STUDY: dict[str, Any] = {
         "ekfac": {"kind": "ekfac", "damping": 0.1},
     },
     "procedures": {
-        "frozen": {"kind": "frozen"},
-        "warm": {"kind": "leave_one_out", "parameters": "last_layer", "epochs": 2},
-        "all": {"kind": "leave_one_out", "epochs": 2, "state": "resume"},
+        "frozen": {"kind": "frozen", **POINTS},
+        "warm": {"kind": "leave_one_out", "parameters": "last_layer", "epochs": 2, **POINTS},
+        "all": {"kind": "leave_one_out", "epochs": 2, "state": "resume", **POINTS},
     },
     "metrics": ["pearson", "spearman"],
     "diagnostics": ["gradient_norm"],
 }
-for procedure in STUDY["procedures"].values():
-    procedure |= {
-        "train_points": {"kind": "random", "count": 5},
-        "test_points": {"kind": "random", "count": 3},
-    }
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +104,49 @@ def test_retraining_on_cached_features_is_retraining_inside_the_network(
     cached, whole = (rows(tmp_path / name, sql) for name in ("cached", "whole"))
     assert [row[:3] for row in cached] == [row[:3] for row in whole]
     assert [row[3] for row in cached] == pytest.approx([row[3] for row in whole], abs=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["minibatch", "full_batch"])
+def test_a_training_on_many_images_is_predicted_from_some_of_them(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    time = 0.0
+
+    def gradients(problem: StackProblem, theta: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal time
+        time += problem.weights.numel()
+        seen.append(problem.weights.shape[1])
+        return differentiated(problem, theta)
+
+    monkeypatch.setattr(stack, "differentiated", gradients)
+    monkeypatch.setattr(trial, "perf_counter", lambda: time)
+    monkeypatch.setattr(work, "perf_counter", lambda: time)
+    monkeypatch.setattr(trial, "_TRIED", 1)
+    unit = "epochs" if kind == "minibatch" else "steps"
+    adam: dict[str, Any] = {"kind": kind, unit: 8}
+    if kind == "minibatch":
+        adam["batch_size"] = 4
+    loo = {"kind": "leave_one_out", unit: 4, **POINTS}
+    fields = {
+        "training.adam": adam,
+        "datasets.digits.subset.train": 200,
+        "procedures": {"all": loo},
+        "diagnostics": [],
+    }
+    tried: list[int] = []
+    took: list[float] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PlanReady):
+            tried.append(max(seen))
+        if isinstance(event, BatchFinished) and event.kind in ("train", "retrain"):
+            took.append(event.seconds)
+
+    summary = run(changed(STUDY, fields), tmp_path, on_event=listen)
+    assert tried == [32 if kind == "minibatch" else 8]
+    assert summary.predicted_seconds is not None
+    assert sum(took) / 2 <= summary.predicted_seconds <= 2 * sum(took)
 
 
 def test_a_model_for_images_refuses_a_table() -> None:
