@@ -15,10 +15,13 @@ from fragility.execution.workbench import Workbench
 from fragility.identity import digest
 from fragility.method import JSON
 from fragility.metrics.agreement import measure
-from fragility.numerics.spectrum import Spectrum
+from fragility.numerics.curvature import CurvatureMatrix
+from fragility.numerics.spectrum import DENSE_LIMIT, Spectrum
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.cost import budget
 from fragility.plan.tasks import Batch, Task
+
+_PRODUCTS = 300
 
 
 def predict_seconds(bench: Workbench, batches: Iterable[Batch]) -> float:
@@ -65,7 +68,8 @@ def _responds(bench: Workbench, task: Task) -> bool:
 def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
     """Returns the seconds for all models of a batch, each taken to cost what an untrained one does.
 
-    Diagnostics of one model share its spectrum, so that they are tried together.
+    Diagnostics of one model share its spectrum, so that they are tried together. Of a large model
+    one product with the Hessian is: the default diagnostics take some hundreds.
     """
     planned = bench.cell(batch.tasks[0])
     models = {bench.cell(task).train_id for task in batch.tasks}
@@ -82,6 +86,10 @@ def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
         test_inputs=tensors.test_inputs,
         test_targets=tensors.test_targets,
     ).to(torch.float64)
+    if network.layout.size > DENSE_LIMIT:
+        matrix = CurvatureMatrix(model, network.layout, "hessian")
+        matrix.product(model.vector(network.layout)[None])
+        return (perf_counter() - started) * _PRODUCTS * len(models)
     spectrum = Spectrum(model)
     for task in batch.tasks:
         if bench.cell(task).train_id == planned.train_id:

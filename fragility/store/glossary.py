@@ -148,7 +148,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "training": (_TEXT, "Label of the training in the study."),
     "truth": (
         _TEXT,
-        "What the procedure takes for true: linear_response, pbrf, proximal, frozen, warm, cold, groups, ...",
+        "What the procedure takes for true: linear_response, pbrf, proximal, frozen, warm, cold,"
+        " groups, ...",
     ),
     "truth_parameters": (_TEXT, "Parameters the retraining changes."),
     "value": (_REAL, "The value; null when there is none."),
