@@ -28,7 +28,7 @@ def test_a_model_has_the_same_losses_wherever_in_a_stack_it_stands(
     for theta in stack:
         losses, _ = evaluate(network, CROSS_ENTROPY, layout.unflatten(theta), inputs, targets)
         assert torch.equal(losses, alone)
-    expected = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+    expected = torch.nn.functional.cross_entropy(outputs.double(), targets, reduction="none")
     torch.testing.assert_close(alone, expected)
 
 

@@ -14,7 +14,7 @@ from fragility.identity import derive_seed
 from fragility.models.base import Model
 from fragility.models.lenet import LeNet
 from fragility.models.small_cnn import SmallCNN
-from fragility.numerics import stack
+from fragility.numerics import evaluate, stack
 from fragility.numerics.kronecker import kronecker_curvature
 from fragility.numerics.losses import loss_for
 from fragility.numerics.network import ParameterSet
@@ -123,6 +123,25 @@ def test_passes_over_some_of_the_examples_add_up(
         torch.testing.assert_close(
             getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-13
         )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_losses_follow_from_the_parameters_wherever_a_model_stands(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, theta = stacked(name, 4)
+    at = (problem.inputs, problem.targets)
+    same = theta[:1].expand(5, -1).clone()
+    found = [
+        evaluate.evaluate(problem.network, problem.loss, problem.layout.unflatten(one), *at)
+        for one in (theta[0], *same)
+    ]
+    assert all(torch.equal(losses, found[0][0]) for losses, _ in found)
+    monkeypatch.setattr(evaluate, "IMAGE_BLOCK_BYTES", 1)
+    monkeypatch.setattr(evaluate, "_FEWEST_IMAGES", 5)
+    parameters = problem.layout.unflatten(theta[0])
+    in_blocks, _ = evaluate.evaluate(problem.network, problem.loss, parameters, *at)
+    torch.testing.assert_close(in_blocks, found[0][0], rtol=1e-12, atol=1e-13)
 
 
 def trained(name: str, task: str = "classification") -> TrainedModel:
