@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from scipy import stats
 
 from fragility.report import ladder as climbing
 from fragility.report.averages import Sample, agreement, noise, noise_ceiling, root_mean_square
+from fragility.report.context import Context
 from fragility.report.ladder import build
 from fragility.report.page import page
 from fragility.report.rungs import SCORE, TRUTHS, declared, isolates
 from fragility.report.sections import ladder as section
+from fragility.report.source import Source
+from fragility.store import queries
 from fragility.store import truth_queries as ask
+from tests import tiny
 from tests.report import truths, world
 from tests.report.test_page import assert_sound, printed_queries
 from tests.report.truths import Truth, draws, measured, replicated, steps
@@ -307,3 +312,30 @@ def test_test_points_without_differences_are_left_out() -> None:
     constant = agreement(Sample(tuple(x), tuple(np.zeros((1, 1, 3, 10)))), "pearson", 0)
     assert constant.value is None
     assert constant.reason == "one side is constant at every test point"
+
+
+def test_selection_and_mismatched_truths_stand_beside_the_ladder(tmp_path: Path) -> None:
+    points = {"kind": "stratified", "by": "score", "estimator": "exact", "count": 9}
+    procedure = {"train_points": points, "test_points": {"kind": "all"}, "damping": 0.01}
+    study = tiny.changed(
+        tiny.TINY,
+        {
+            "procedures": {
+                "pbrf": {"kind": "pbrf", **procedure},
+                "proximal": {"kind": "proximal", **procedure},
+                "last": {"kind": "proximal", "parameters": "last_layer", **procedure},
+            },
+        },
+    )
+    run_id = tiny.run(study, tmp_path).run_id
+    with queries.connect(tmp_path) as connection:
+        data = section.section(Context(Source(connection, run_id))).data
+    (ladder,) = data["ladders"]
+    apart = " ".join(ladder["apart"])
+    sql = """SELECT value FROM summaries WHERE procedure = 'proximal' AND metric = 'pearson'
+        AND aggregation = 'median' AND weighting = '{}'"""
+    whole = tiny.rows(tmp_path, sql.format("population"))[0][0]
+    assert "Selection, proximal" in apart
+    assert f"{whole:.2f}"[:4] in apart
+    assert "last: median Pearson" in apart
+    assert "truth last_layer" in apart

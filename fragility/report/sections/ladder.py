@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fragility.report.context import Context, spread
+from fragility.report.context import Combination, Context, spread
+from fragility.report.context import Estimate as Median
 from fragility.report.evidence import judged
 from fragility.report.figures.bars import Bar, bars
 from fragility.report.ladder import Ladder, Step, build, weakest
@@ -142,7 +143,38 @@ def _ladder(context: Context, place: int, found: Ladder) -> dict[str, object]:
         "chart": chart,
         "lines": [_line(step, step in found.chain) for step in steps],
         "total": number(found.total_mean),
+        "apart": [*_selection(context, found), *_mismatched(context, found)],
     }
+
+
+def _selection(context: Context, found: Ladder) -> list[str]:
+    """Returns what the choice of removals does to the agreement with each truth, where known."""
+    lines = []
+    for step in (*found.chain, *found.beside):
+        combination = Combination(found.arm, found.estimator, step.rung.procedure)
+        raw = context.estimates.get((combination, "pearson"))
+        whole = context.population.get((combination, "pearson"))
+        if raw and whole and raw.value is not None and whole.value is not None:
+            lines.append(
+                f"Selection, {step.rung.truth.words}: median Pearson {_median(raw)} over the"
+                f" removals as chosen, {_median(whole)} when each stands for all it was drawn from."
+            )
+    return lines
+
+
+def _mismatched(context: Context, found: Ladder) -> list[str]:
+    """Returns the agreement with truths of other parameters, badged."""
+    lines = []
+    for combination in found.rungs.mismatched:
+        value = context.estimates.get((combination, "pearson"))
+        if value and value.value is not None:
+            badge = context.mismatch(combination) or "other parameters"
+            lines.append(f"{combination.procedure}: median Pearson {_median(value)}; {badge}.")
+    return lines
+
+
+def _median(found: Median) -> str:
+    return estimate("pearson", found.value, found.low, found.high)
 
 
 def _panel(rows: Sequence[Bar], name: str, title: str, axis: str) -> str:
