@@ -29,37 +29,26 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
     for position, task in enumerate(batch.tasks):
         planned = bench.cell(task)
         own = planned.cell.procedures[str(task.procedure)].finds == "self_influence"
-        tests = _tests(bench, task, own)
-        test_points = torch.from_numpy(tests).to(bench.device)
+        tests = np.full(1, np.nan) if own else _tests(bench, task)
         groups = _groups(bench, task)
         shape = (len(tests), planned.facts.n_train if groups is None else len(groups))
         estimator = planned.cell.estimators[str(task.estimator)]
         # Behind the trainings that are scored may stand one that chooses points.
         trainings = task.inputs[: estimator.models]
         models = [bench.trained(planned, train_id) for train_id in trainings]
-        if own:
-            models = [replace(m, test_inputs=m.inputs, test_targets=m.targets) for m in models]
         try:
             if own:
-                pairs_of_training_points(shape[1])
-            result = _scored(estimator, models, test_points, groups, shape)
+                result = _self_influence(estimator, models)
+            else:
+                test_points = torch.from_numpy(tests).to(bench.device)
+                result = _scored(estimator, models, test_points, groups, shape)
         except MethodFailure as failure:
             outcome.fail(position, str(failure))
-            tables.append(np.full((1, shape[1]) if own else shape, np.nan))
+            tables.append(np.full(shape, np.nan))
             continue
         scores = result.scores.double().cpu().numpy()
-        if own:
-            scores = np.diagonal(scores)[None]
         tables.append(scores)
-        if own:
-            outcome.add(
-                "score_facts",
-                position,
-                test_point=None,
-                train_point=np.arange(shape[1]),
-                score=scores[0],
-            )
-        elif groups is None:
+        if groups is None:
             outcome.add(
                 "score_facts",
                 position,
@@ -77,7 +66,7 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
                 detail=detail,
                 test_point=None,
             )
-        for name, values in () if own else result.by_test_point.items():
+        for name, values in result.by_test_point.items():
             outcome.add(
                 "diagnostic_facts",
                 position,
@@ -93,11 +82,23 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
     return outcome
 
 
-def _tests(bench: Workbench, task: Task, own: bool) -> NDArray[np.int64]:
-    """Returns the points that are scored for: the chosen test points, or all training points."""
+def _self_influence(estimator: Estimator, models: Sequence[TrainedModel]) -> Estimate:
+    """Returns the scores (1, n) of training points for their own loss.
+
+    Raises:
+        MethodFailure: all pairs of training points are too many, or there is no answer.
+    """
+    n = models[0].n
+    pairs_of_training_points(n)
+    own = [replace(m, test_inputs=m.inputs, test_targets=m.targets) for m in models]
+    points = torch.arange(n, device=models[0].inputs.device)
+    found = _scored(estimator, own, points, None, (n, n))
+    return replace(found, scores=found.scores.diagonal()[None], by_test_point={})
+
+
+def _tests(bench: Workbench, task: Task) -> NDArray[np.int64]:
+    """Returns the chosen test points."""
     planned = bench.cell(task)
-    if own:
-        return np.arange(planned.facts.n_train)
     return bench.test_points(planned, planned.cell.procedures[str(task.procedure)]).points
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fragility.execution.events import Listener, RunSummary
 from fragility.execution.run import RunOptions, run_study
-from fragility.procedures._replicates import TargetReliability
+from fragility.procedures import TargetReliability
 from fragility.statistics import replicates_needed
 from fragility.store import queries, truth_queries
 from fragility.study.load import LoadedStudy, load_text
@@ -41,7 +42,7 @@ def run_piloted(
     """Executes a study, first a pilot of it where a procedure asks for a reliability.
 
     The second run is that of the study with the numbers written in, as its overrides say: what the
-    pilot has done is not done again. The summary is of both.
+    pilot has done is not done again, and what failed there is tried again. The summary is of both.
     """
     summary = run_study(loaded, store_root, options, on_event, before)
     wanted = {
@@ -64,8 +65,6 @@ def run_piloted(
         ok=summary.ok + rest.ok,
         cached=summary.cached,
         seconds=summary.seconds + rest.seconds,
-        failed=summary.failed + rest.failed,
-        failures=(*summary.failures, *rest.failures),
     )
 
 
@@ -73,10 +72,8 @@ def decide(
     store_root: Path, run_id: str, wanted: Mapping[str, TargetReliability]
 ) -> list[Decision]:
     """Returns the number of replicates of each procedure, given the run of the pilot."""
-    with queries.connect(store_root, run_id) as connection:
-        found = connection.execute(truth_queries.RELIABILITY.sql)
-        names = [column[0] for column in found.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    found = queries.query(store_root, truth_queries.RELIABILITY.sql, run_id)
+    rows: list[dict[str, Any]] = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     # Sums of a database differ in their last digits from one time to the next; what is decided by
     # them must not.
     single = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from fragility.method import JSON
 from fragility.procedures.base import Chosen, Procedure, Removal
@@ -33,6 +34,13 @@ class NoisyLabels(Procedure):
     """Suspect an example by the score for its own loss, or by its mean score for others'."""
     test_points: Annotated[Selector, SELECTORS] = All()
     """Which test points are averaged over, with `by: test_points`."""
+
+    @model_validator(mode="after")
+    def _has_no_key_without_effect(self) -> NoisyLabels:
+        for name in ("parameters", "measurable"):
+            if name in self.model_fields_set:
+                raise ValueError(f"`{name}` says what is retrained or measured, and nothing is")
+        return self
 
     @property
     def finds(self) -> Literal["self_influence", "test_points"]:

@@ -54,7 +54,9 @@ class RemoveTop(Retraining):
     def _are_no_rivals(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         for label in labels:
             if label in get_args(Rival):
-                raise ValueError(f"`{label}` names a rule of `against`; give the estimator another")
+                raise ValueError(
+                    f"`{label}` names a rule of `against`; give the estimator another label"
+                )
         return labels
 
     @property

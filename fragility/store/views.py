@@ -215,7 +215,7 @@ TRAJECTORIES = View(
         "trajectories",
         "One row per recorded step and test point of a retraining.",
         "cell_id procedure task_id removed replicate test_point step value train_loss",
-        value="The measurable of the test example at this step.",
+        value="The loss of the test example at this step.",
     ),
     f"""SELECT t.cell_id, t.procedure, f.task_id, m.removed, t.replicate, f.test_point, f.step,
         f.value, f.train_loss

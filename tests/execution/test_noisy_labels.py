@@ -124,6 +124,11 @@ def test_nothing_is_retrained() -> None:
     assert not [task for task in plan(STUDY).placements if task.kind == "retrain"]
 
 
+def test_keys_without_effect_are_refused() -> None:
+    with pytest.raises(StudyError, match="`parameters` says what is retrained"):
+        plan(changed(STUDY, {"procedures.itself.parameters": "last_layer"}))
+
+
 def test_data_without_planted_labels_are_refused() -> None:
     with pytest.raises(StudyError, match="plants no wrong labels"):
         plan(changed(STUDY, {"datasets.s.label_noise": 0}))

@@ -11,7 +11,7 @@ import pytest
 from fragility.errors import StudyError
 from fragility.execution.pilot import Decision, run_piloted
 from fragility.execution.run import RunOptions
-from tests.tiny import TINY, changed, load, rows
+from tests.tiny import TINY, changed, load, plan, rows
 
 RULE = {"target_reliability": 0.98, "pilot": 3, "max": 40}
 STUDY = changed(
@@ -67,6 +67,9 @@ def test_the_number_is_spearman_and_browns(tmp_path: Path) -> None:
     ((stored,),) = rows(tmp_path, "SELECT count(DISTINCT replicate) FROM effects")
     assert stored == needed
     assert summary.cached == 0
+    # The pilot's own effects and agreement come on top; nothing else is done twice.
+    written = changed(STUDY, {"procedures.cold.replicates": needed})
+    assert summary.ok == len(plan(written).tasks) + 2
     again, repeated = _run(tmp_path, STUDY)
     assert again.ok == 0
     assert repeated == [decision]

@@ -1,4 +1,4 @@
-"""The measurable of one test point along its retrainings."""
+"""The loss of one test point along its retrainings."""
 
 from __future__ import annotations
 

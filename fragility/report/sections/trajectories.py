@@ -52,7 +52,7 @@ def section(context: Context) -> Section:
         keys.append(Key("placebo: nothing removed", "ink", "dash"))
     chart = Chart(
         "trajectories-loss",
-        "The test point's measurable along each retraining",
+        "The test point's loss along each retraining",
         panels,
         _reading(context, everything),
         [data_table(rows), data_table(context.source.fetch(ask.RECORDED))],
@@ -98,9 +98,7 @@ def _panel(
         f"{context.procedure_label(recorded.arm, recorded.procedure)}: test point"
         f" {recorded.test_point}"
     )
-    drawing = curves(
-        lines, name=f"trajectory-{index}", title=words, token=token, quantity="measurable"
-    )
+    drawing = curves(lines, name=f"trajectory-{index}", title=words, token=token, quantity="loss")
     return Panel(drawing, words)
 
 
