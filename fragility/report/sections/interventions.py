@@ -103,7 +103,8 @@ def _tail_words(context: Context, key: tuple[str, str], rows: Sequence[Row]) -> 
     last.sort(key=lambda row: -abs(row["effect"]))
     words = [f"{RIVALS.get(row['rule'], row['rule'])} {number(row['effect'])}" for row in last]
     share = percent(last[0]["size"])
-    return f"{context.procedure_label(*key)}, {share} removed: {'; '.join(words)}."
+    label = context.procedure_label(*key)
+    return f"Mean effects in {label} with {share} removed: {'; '.join(words)}."
 
 
 def _doses(context: Context) -> list[dict[str, str]]:
