@@ -21,6 +21,7 @@ ROOMS = (
     "metrics",
     "protocols",
     "diagnostics",
+    "references",
 )
 KIND = re.compile(r"^    kind: Literal\[\"([\w-]+)\"\]", re.MULTILINE)
 
@@ -61,6 +62,10 @@ def rooms(incomplete: str) -> list[str]:
 def kinds(context: typer.Context, incomplete: str) -> list[str]:
     """Returns the kinds of the room that was typed before; read from its files, not imported."""
     room = str(context.params.get("room") or "")
+    if room in ("reference", "references"):
+        from fragility.references import reference_names
+
+        return [name for name in reference_names() if name.startswith(incomplete)]
     package = Path(__file__).parents[1]
     for folder in (package / room, package / "training" / room, package / f"{room}s"):
         if room and folder.is_dir():

@@ -1,4 +1,4 @@
-"""`fragility list` and `fragility describe`: the methods there are, in their own words."""
+"""`fragility list` and `fragility describe`: methods and references, in their own words."""
 
 from __future__ import annotations
 
@@ -27,16 +27,21 @@ def list_(
     ] = None,
 ) -> None:
     """List the datasets, models, estimators ... with one sentence each."""
+    from fragility.cli import references
+
+    if room in references.ROOMS:
+        _print_room(references.summaries(), "")
+        return
     from fragility.study.describe import describe_room, room_names
 
     for name in [room] if room else room_names():
-        methods = describe_room(name)
         if room is None:
             print(name)
-        indent = "" if room else "  "
-        width = max((len(method.kind) for method in methods), default=0)
-        for method in methods:
-            print(_folded(f"{indent}{method.kind:<{width}}  ", method.summary))
+        found = [(method.kind, method.summary) for method in describe_room(name)]
+        _print_room(found, "" if room else "  ")
+    if room is None:
+        print("references")
+        _print_room(references.summaries(), "  ")
 
 
 def describe(
@@ -46,9 +51,21 @@ def describe(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completion.kinds)],
 ) -> None:
     """Show one method: what it does, when it is valid, its cost, its fields and defaults."""
+    from fragility.cli import references
+
+    if room in references.ROOMS:
+        parts = references.blocks(name)
+        print("\n\n".join(part if "\n" in part else _folded("", part) for part in parts))
+        return
     from fragility.study.describe import describe as documentation
 
     print("\n\n".join(_blocks(documentation(room, name))))
+
+
+def _print_room(found: list[tuple[str, str]], indent: str) -> None:
+    width = max((len(name) for name, _ in found), default=0)
+    for name, summary in found:
+        print(_folded(f"{indent}{name:<{width}}  ", summary))
 
 
 def _blocks(method: MethodDoc) -> list[str]:
@@ -62,18 +79,20 @@ def _blocks(method: MethodDoc) -> list[str]:
         _folded("", method.summary),
         *(_folded("", part) for part in method.prose.split("\n\n") if part),
         *(_folded(head, fact) for head, fact in facts if fact),
-        *([_fields(method.fields)] if method.fields else []),
+        *(["\n".join(["Fields:", *_fields(method.fields, 2)])] if method.fields else []),
     ]
 
 
-def _fields(fields: tuple[FieldDoc, ...]) -> str:
-    lines = ["Fields:"]
+def _fields(fields: tuple[FieldDoc, ...], indent: int) -> list[str]:
+    lines = []
     for field in fields:
         default = "required" if field.default is None else f"default {field.default}"
-        lines += [f"  {field.name}: {field.type}  ({default})"]
+        kind = "mapping" if field.fields and field.type.startswith("mapping") else field.type
+        lines += [f"{' ' * indent}{field.name}: {kind}  ({default})"]
         if field.description:
-            lines.append(_folded(" " * 6, field.description))
-    return "\n".join(lines)
+            lines.append(_folded(" " * (indent + 4), field.description))
+        lines += _fields(field.fields, indent + 4)
+    return lines
 
 
 def _folded(head: str, text: str) -> str:
