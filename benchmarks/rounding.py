@@ -73,13 +73,18 @@ def compare(
 
 def effects(problem: StackProblem, theta: torch.Tensor) -> torch.Tensor:
     """Test loss of the held-out row without each point, less that of the placebo."""
+    losses = test_losses(problem, theta)
+    return (losses[1:] - losses[0]).double()
+
+
+def test_losses(problem: StackProblem, theta: torch.Tensor) -> torch.Tensor:
+    """Each model's loss on the held-out row."""
     raw, label = load_iris(return_X_y=True)
     keep = [i for i in range(len(raw)) if i != HELD_OUT]
     scaled = (raw[HELD_OUT] - raw[keep].mean(0)) / raw[keep].std(0)
     row = torch.tensor(scaled[None], dtype=theta.dtype)
     outputs = problem.outputs(theta, row)
-    losses = problem.loss.per_example(outputs, torch.tensor([int(label[HELD_OUT])]))[:, 0]
-    return (losses[1:] - losses[0]).double()
+    return problem.loss.per_example(outputs, torch.tensor([int(label[HELD_OUT])]))[:, 0]
 
 
 def main() -> None:

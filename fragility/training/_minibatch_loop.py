@@ -38,7 +38,8 @@ class Loop(Running):
         self.orders = Orders(start.orders, n, device)
         self.waiting = Waiting([one.early_stopping for one in stack], self.theta)
         self.parts["waiting"] = self.waiting
-        may_end_early = self.watches_norm or any(one.early_stopping for one in stack)
+        stops = self.watches_norm or any(one.early_stopping for one in stack)
+        may_end_early = stops or self.done() is not None
         known = 0 if may_end_early or not self.orders.shared else int(limits.sum()) * self.batches
         self.problem, self.gradients = compiled(problem, known, self.size)
         self.rows: Tensor | None = None
@@ -82,6 +83,8 @@ class Loop(Running):
         """Lets models go that are done, and begins an epoch of the others."""
         here = None
         stopped = (self.limits <= epoch) | self.waiting.over() | ~torch.isfinite(self.loss)
+        if (done := self.done()) is not None:
+            stopped = stopped | done
         if epoch == 0 or self.watches_norm:
             here = self.problem.evaluate(self.theta)
             stopped = stopped | (here.gradient.norm(dim=1) <= self.tolerances)

@@ -61,9 +61,9 @@ class Running:
             [one.schedule for one in stack], rates, limits * steps_a_unit
         )
         self.parts: dict[str, Stateful] = {"optimizer": self.stepper, "schedule": self.rates}
-        self.resumable = dict(self.parts) if first.resumable else {}
-        if start.memory:
-            for name, part in self.resumable.items():
+        self.resumable = first.resumable
+        if start.memory and self.resumable:
+            for name, part in self.parts.items():
                 part.load(without(name, start.memory))
         self.tolerances = theta.new_tensor([one.gradient_norm or -1.0 for one in stack])
         self.watches_norm = any(one.gradient_norm for one in stack)
@@ -107,12 +107,17 @@ class Running:
         self.limits, self.tolerances = self.limits[rows], self.tolerances[rows]
         self.models, self.active = self.models[rows], self.active[rows]
 
+    def done(self) -> Tensor | None:
+        """Returns which models (K,) optimizer or schedule stop, None where neither ever does."""
+        rules = [rule for rule in (self.stepper.stalled(), self.rates.over()) if rule is not None]
+        return torch.stack(rules).any(dim=0) if rules else None
+
     def memory(self) -> State:
         """Returns what a later training may resume with."""
-        memory: State = {}
-        for name, part in self.resumable.items():
-            memory |= prefixed(name, part.state())
-        return memory
+        if not self.resumable:
+            return {}
+        optimizer, schedule = self.stepper.state(), self.rates.memory()
+        return prefixed("optimizer", optimizer) | prefixed("schedule", schedule)
 
     def state(self) -> State:
         """Returns all that the rest of the training depends on."""

@@ -25,8 +25,9 @@ class FullBatch(Training):
     """Full-batch training: deterministic, no example order, no minibatch noise.
 
     A model stops when the norm of the gradient of its objective, penalty included, reaches
-    `gradient_norm`, when it has taken `steps` steps, or when its objective is no longer finite. The
-    schedule watches the loss that a step started from, without the penalty.
+    `gradient_norm`, when it has taken `steps` steps, when its schedule stops it, or when its
+    objective is no longer finite. The schedule watches the loss that a step started from, without
+    the penalty.
 
     Valid when: the data fit in memory.
     Cost: `steps` gradients of all examples for each model; done models leave the stack.
@@ -72,7 +73,7 @@ class _Loop(Running):
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
-        may_end_early = self.watches_norm or self.stepper.stalled() is not None
+        may_end_early = self.watches_norm or self.done() is not None
         known = 0 if may_end_early else int(limits.sum())
         self.problem, self.gradients = compiled(problem, known)
 
@@ -104,12 +105,12 @@ class _Loop(Running):
         at_end = self.step == self.longest
         # A loss that is no longer finite stays so: looking now and then finds it.
         look = self.step % 25 == 0
-        stalled = self.stepper.stalled()
-        if not (at_end or self.watches_norm or look or not self.even or stalled is not None):
+        done = self.done()
+        if not (at_end or self.watches_norm or look or not self.even or done is not None):
             return None
         stopped = self.limits <= self.step
-        if stalled is not None:
-            stopped = stopped | stalled
+        if done is not None:
+            stopped = stopped | done
         if self.watches_norm:
             stopped = stopped | (self.here.gradient.norm(dim=1) <= self.tolerances)
         if look or self.watches_norm or at_end:

@@ -28,8 +28,9 @@ class Minibatch(Training):
     `removal: zero_weight` the others count 1/b as before; under `drop` they count n/(n-1) as much,
     so that the mean over an epoch is the mean over the other n - 1 examples.
 
-    A model stops at the end of an epoch: after `epochs`, by `early_stopping`, when the norm of the
-    gradient of its whole objective reaches `gradient_norm`, or when its loss is no longer finite.
+    A model stops at the end of an epoch: after `epochs`, by `early_stopping`, when its schedule
+    stops it, when the norm of the gradient of its whole objective reaches `gradient_norm`, or when
+    its loss is no longer finite.
     At a constant learning rate it ends where the noise of the batches leaves it, not at an optimum.
 
     Valid when: always; the gradient norm at the end tells how far from an optimum influence is

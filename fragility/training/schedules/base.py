@@ -37,6 +37,14 @@ class Rates(ABC):
     def select(self, index: Tensor) -> None:
         """Keeps the rates of some of the models."""
 
+    def memory(self) -> dict[str, Tensor]:
+        """Returns the part of the state that a later training may resume with."""
+        return self.state()
+
+    def over(self) -> Tensor | None:
+        """Returns which models (K,) the schedule stops, or None for a rule that stops none."""
+        return None
+
 
 class Schedule(Method):
     """A rule for the learning rate."""
