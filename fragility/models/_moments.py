@@ -1,0 +1,137 @@
+"""Layers of Bayesian networks: they hand on means and variances, as one tensor (n, 2, ...).
+
+Weights are independent and Gaussian, of mean `weight` and variance softplus(`weight_rho`). The
+first layer reads examples (n, ...), which are certain; all others what the one before hands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fragility.numerics.moments import SLOPES, affine_variance
+
+Bias = Literal["gaussian", "deterministic", "additive"]
+
+
+class GaussianAffine(nn.Module):
+    """An affine layer with Gaussian weights: of moments (n, 2, ...), or of certain inputs (n, ...).
+
+    `bias` is `gaussian` as the weights are (`bias`, `bias_rho`), `deterministic` (`bias` alone), or
+    `additive`: `bias_variance` is then added to the variance as it is, whatever its sign.
+    """
+
+    def __init__(
+        self, layer: nn.Linear | nn.Conv2d, *, certain: bool, bias: Bias, shared: bool = False
+    ) -> None:
+        super().__init__()
+        self.certain = certain
+        self.weight = layer.weight
+        rho = layer.weight.new_empty(len(layer.weight), *[1] * (layer.weight.dim() - 1))
+        self.weight_rho = nn.Parameter(rho if shared else torch.empty_like(layer.weight))
+        assert layer.bias is not None
+        self.bias = layer.bias
+        if bias == "gaussian":
+            self.bias_rho = nn.Parameter(torch.empty_like(layer.bias))
+        elif bias == "additive":
+            # Drawn as torch draws the bias of an affine layer.
+            fan_in = layer.weight[0].numel()
+            drawn = torch.empty_like(layer.bias).uniform_(-(fan_in**-0.5), fan_in**-0.5)
+            self.bias_variance = nn.Parameter(drawn)
+        self._product: Callable[[Tensor, Tensor], Tensor] = functional.linear
+        if isinstance(layer, nn.Conv2d):
+            self._product = partial(functional.conv2d, stride=layer.stride, padding=layer.padding)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns the moments (n, 2, ...) of the outputs."""
+        mean, variance = (inputs, None) if self.certain else inputs.unbind(dim=1)
+        weight_variance = functional.softplus(self.weight_rho).expand_as(self.weight)
+        out_mean = self._product(mean, self.weight) + self._along(self.bias)
+        out_variance = affine_variance(self._product, mean, variance, self.weight, weight_variance)
+        if hasattr(self, "bias_rho"):
+            out_variance = out_variance + self._along(functional.softplus(self.bias_rho))
+        elif hasattr(self, "bias_variance"):
+            out_variance = out_variance + self._along(self.bias_variance)
+        return torch.stack([out_mean, out_variance], dim=1)
+
+    def _along(self, bias: Tensor) -> Tensor:
+        """Returns a number for each output, to be added to all places of that output."""
+        return bias.reshape(-1, *[1] * (self.weight.dim() - 2))
+
+
+class MomentActivation(nn.Module):
+    """An activation f: mean f(m), variance f'(m)^2 s."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self._function, self._slope = activation, SLOPES[type(activation)]
+
+    def forward(self, moments: Tensor) -> Tensor:
+        """Returns the moments of each entry's activation."""
+        mean, variance = moments.unbind(dim=1)
+        slope = self._slope(mean)
+        return torch.stack([self._function(mean), slope.square() * variance], dim=1)
+
+
+class MomentAveragePool(nn.Module):
+    """Means over windows of `size` x `size`: exact for independent entries."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, moments: Tensor) -> Tensor:
+        """Returns the moments of the windows' means."""
+        mean, variance = moments.unbind(dim=1)
+        pooled = functional.avg_pool2d(mean, self.size)
+        spread = functional.avg_pool2d(variance, self.size) / self.size**2
+        return torch.stack([pooled, spread], dim=1)
+
+
+class MomentMaxPool(nn.Module):
+    """The largest mean of each window of `size` x `size`, with the variance at its place."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, moments: Tensor) -> Tensor:
+        """Returns the moments of the windows' winners."""
+        mean, variance = moments.unbind(dim=1)
+        pooled, places = functional.max_pool2d(mean, self.size, return_indices=True)
+        spread = variance.flatten(2).gather(2, places.flatten(2)).reshape(pooled.shape)
+        return torch.stack([pooled, spread], dim=1)
+
+
+def with_moments(module: nn.Sequential, bias: Bias, *, shared: bool = False) -> nn.Sequential:
+    """Returns the network that hands on moments in the place of values; outputs (n, 2 k).
+
+    First the k means, then their variances. The affine layers' values become the means; the
+    variances of the weights are left to be filled.
+
+    Args:
+        module: flattenings, affine layers, activations and pooling over squares, one after another.
+        bias: what the biases are, see `GaussianAffine`.
+        shared: whether all weights of a convolution's filter have one variance.
+    """
+    layers: list[nn.Module] = []
+    certain = True
+    for layer in module:
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            one = shared and isinstance(layer, nn.Conv2d)
+            layers.append(GaussianAffine(layer, certain=certain, bias=bias, shared=one))
+            certain = False
+        elif isinstance(layer, nn.Flatten):
+            layers.append(nn.Flatten(1 if certain else 2))
+        elif isinstance(layer, nn.AvgPool2d):
+            layers.append(MomentAveragePool(int(layer.kernel_size)))
+        elif isinstance(layer, nn.MaxPool2d):
+            layers.append(MomentMaxPool(int(layer.kernel_size)))
+        else:
+            layers.append(MomentActivation(layer))
+    return nn.Sequential(*layers, nn.Flatten())
