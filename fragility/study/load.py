@@ -17,6 +17,7 @@ from fragility.study.nodes import Node
 from fragility.study.objections import objections
 from fragility.study.overrides import with_overrides
 from fragility.study.problems import problem_at
+from fragility.study.reference import reference_problems
 from fragility.study.shipped import shipped_studies
 from fragility.study.sweep import read_sweep, substituted
 from fragility.study.yaml import MAX_BYTES, YamlError, decode, parse
@@ -102,6 +103,7 @@ def _checked(root: Node, study_dir: Path) -> tuple[Study | None, Expansion, list
     if study is not None and not problems:
         problems += objections(tree, study, expansion)
         problems += convexity(tree, study, expansion)
+        problems += reference_problems(tree, study, expansion)
     return study, expansion, problems
 
 
