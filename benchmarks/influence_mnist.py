@@ -132,6 +132,7 @@ def trained_model(root: str, theta: Tensor, tests: int) -> TrainedModel:
     return TrainedModel(
         network=trained,
         loss=CROSS_ENTROPY,
+        test_loss=CROSS_ENTROPY,
         decay=dict.fromkeys(trained.layout.names, DECAY),
         parameters=trained.layout.unflatten(theta),
         inputs=inputs,

@@ -54,6 +54,7 @@ def trained(
     untrained = TrainedModel(
         network=network,
         loss=loss_for(task),
+        test_loss=loss_for(task),
         decay=decay.decay(network.layout),
         parameters=start,
         inputs=inputs[:n],

@@ -68,6 +68,7 @@ class Run:
         model = TrainedModel(
             network=network,
             loss=loss_for(self.task),
+            test_loss=loss_for(self.task),
             decay=WeightDecay(strength=self.strength).decay(network.layout),
             parameters=self.architecture.initial((5,), self.outputs, 0, dtype),
             inputs=inputs[: self.n],

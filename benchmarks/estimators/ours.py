@@ -37,6 +37,7 @@ def trained_model(problem: Problem) -> TrainedModel:
     return TrainedModel(
         network=network,
         loss=CROSS_ENTROPY,
+        test_loss=CROSS_ENTROPY,
         decay=dict.fromkeys(layout.names, DECAY),
         parameters=layout.unflatten(problem.theta),
         inputs=problem.inputs,

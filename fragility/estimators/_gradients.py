@@ -10,7 +10,12 @@ from torch import Tensor
 
 from fragility.estimators._influence import diverged_model
 from fragility.estimators.base import ModelEstimator
-from fragility.numerics.gradients import Scalars, example_blocks, per_example_gradients
+from fragility.numerics.gradients import (
+    Scalars,
+    example_blocks,
+    gradients_at_tests,
+    per_example_gradients,
+)
 from fragility.numerics.network import Layout
 from fragility.numerics.reduction import on_features
 from fragility.numerics.trained import TrainedModel
@@ -37,8 +42,7 @@ def gradients_of_tests(
     Raises:
         MethodFailure: they are not finite.
     """
-    inputs, targets = model.test_inputs[test_points], model.test_targets[test_points]
-    gradients = per_example_gradients(model, layout, inputs, targets, scalars)
+    gradients = gradients_at_tests(model, layout, test_points, scalars)
     if not bool(torch.isfinite(gradients).all()):
         raise diverged_model()
     return gradients

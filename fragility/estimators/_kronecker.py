@@ -11,7 +11,7 @@ from torch import Tensor
 from fragility.errors import MethodFailure
 from fragility.estimators._influence import RelativeDamping, diverged_model
 from fragility.estimators.base import Estimate, ModelEstimator
-from fragility.numerics.gradients import gradient_products, per_example_gradients
+from fragility.numerics.gradients import gradient_products, gradients_at_tests
 from fragility.numerics.kronecker import KroneckerLayer, Labels, kronecker_curvature
 from fragility.numerics.reduction import on_features
 from fragility.numerics.trained import TrainedModel
@@ -41,9 +41,7 @@ class KroneckerFactored(ModelEstimator):
         layout = model.network.select(self.parameters)
         model = on_features(model, layout)
         model = model.to(torch.float64 if self.dtype == "float64" else torch.float32)
-        rhs = per_example_gradients(
-            model, layout, model.test_inputs[test_points], model.test_targets[test_points]
-        )
+        rhs = gradients_at_tests(model, layout, test_points)
         if not bool(torch.isfinite(rhs).all()):
             raise diverged_model()
         curvature = kronecker_curvature(

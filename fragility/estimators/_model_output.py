@@ -54,7 +54,7 @@ def model_output(model: TrainedModel) -> ModelOutput:
     Raises:
         MethodFailure: a regression has more than one output.
     """
-    if model.loss.name == "cross_entropy":
+    if model.test_loss.name == "cross_entropy":
         return MARGIN
     outputs = model.targets.shape[1]
     if outputs > 1:

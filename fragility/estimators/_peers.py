@@ -45,6 +45,12 @@ class HessianPeer(ModelEstimator):
 
     def system(self, model: TrainedModel) -> System:
         """Returns the linear systems that are to be solved for this model."""
+        if model.loss is not model.test_loss:
+            raise MethodFailure(
+                f"`{self.kind}` takes one loss for training and test examples, and this model was "
+                f"trained by another: {model.loss.name}.",
+                "Use one of the project's own estimators.",
+            )
         layout = model.network.select(self.parameters)
         model = on_features(model, layout)
         model = model.to(torch.float64 if self.dtype == "float64" else torch.float32)

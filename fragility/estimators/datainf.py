@@ -56,7 +56,7 @@ class DataInf(GradientEstimator):
 
     def _shift(self, model: TrainedModel, layout: Layout) -> Tensor:
         """Returns what each parameter's place on the diagonal is raised by, (P,)."""
-        shift = model.decay_vector(layout)
+        shift = model.penalty_curvature(layout)
         if not self.curvature_includes_regularization:
             shift = torch.zeros_like(shift)
         if isinstance(self.damping, RelativeDamping):

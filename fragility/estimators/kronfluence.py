@@ -64,6 +64,10 @@ class Kronfluence(ModelEstimator):
 
     def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
         """Returns the scores of all training points."""
+        if model.penalties:
+            raise MethodFailure(
+                "`kronfluence` takes no penalty but weight decay.", "Use `cg` or `exact`."
+            )
         layout = model.network.select(self.parameters)
         model = on_features(model, layout)
         model = model.to(torch.float64 if self.dtype == "float64" else torch.float32)
@@ -90,7 +94,7 @@ class Kronfluence(ModelEstimator):
         from kronfluence.analyzer import Analyzer, prepare_model
         from kronfluence.task import Task
 
-        loss = model.loss
+        loss, test_loss = model.loss, model.test_loss
         draws = torch.Generator(model.inputs.device)
         draws.manual_seed(derive_seed(self.seed, "kronfluence_labels"))
 
@@ -101,11 +105,13 @@ class Kronfluence(ModelEstimator):
                 inputs, targets = batch
                 outputs = model(inputs)
                 if sample:
-                    targets = loss.sample(outputs.detach(), draws)
+                    targets = test_loss.sample(outputs.detach(), draws)
+                    return test_loss.per_example(outputs, targets).sum()
                 return loss.per_example(outputs, targets).sum()
 
             def compute_measurement(self, batch: list[Tensor], model: nn.Module) -> Tensor:
-                return self.compute_train_loss(batch, model)
+                inputs, targets = batch
+                return test_loss.per_example(model(inputs), targets).sum()
 
             def get_influence_tracked_modules(self) -> list[str]:
                 return layers

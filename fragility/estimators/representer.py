@@ -41,6 +41,12 @@ class Representer(GradientEstimator):
 
     def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
         """Returns the scores of all training points, with how much of the layer they explain."""
+        if model.penalties:
+            raise MethodFailure(
+                "`representer` takes a last layer apart by its weight decay alone, and this "
+                "objective has other penalties.",
+                "Use another estimator.",
+            )
         model, layout = self.followed(model)
         layout = layout.restrict([name for name in layout.names if model.decay[name] > 0])
         if not layout.names:

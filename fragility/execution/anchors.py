@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from fragility.errors import MethodFailure
 from fragility.numerics.stack import Anchor, StackProblem
 from fragility.plan.tasks import PlannedCell
 from fragility.procedures import Procedure
@@ -22,10 +23,19 @@ def anchored(
     """Returns the problem with its models' proximity to `bases` (K, P), their base models.
 
     With Bregman divergences for losses, the penalty too is one: its strength joins the proximity.
+
+    Raises:
+        MethodFailure: a penalty has no such divergence here.
     """
     pulls = [procedure.proximity for procedure in procedures]
     if pulls[0] is None:
         return problem
+    if problem.terms and pulls[0].bregman:
+        raise MethodFailure(
+            f"`{procedures[0].kind}` takes the penalty of weight decay alone into its divergence; "
+            f"here is {problem.terms[0].form.name}.",
+            "Use `proximal`.",
+        )
     damping = bases.new_tensor([[pull.strength if pull else 0.0] for pull in pulls])
     own = [planned.train_id for planned in cells]
     order = list(dict.fromkeys(own))

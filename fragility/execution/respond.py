@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -86,8 +85,7 @@ def _responses(
     lost = torch.from_numpy(1 / model.n - weights).to(dense)
     pulls = combined_gradients(model, layout, lost)
     moves = Inverse(dense, response.damping, "keep").solve(pulls)
-    on_test = replace(model, inputs=model.test_inputs, targets=model.test_targets)
-    changes = gradient_products(on_test, layout, moves)
+    changes = gradient_products(model.on_test(), layout, moves)
     if not bool(torch.isfinite(changes).all()):
         raise MethodFailure(
             "the linear response is not finite: the damped curvature cannot be inverted.",

@@ -41,7 +41,8 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
         procedure.weights(planned.facts.n_train, members, kept)
         for procedure, planned, members, kept in zip(procedures, cells, removed, left, strict=True)
     ]
-    problem = stack_problem(bench, cells, layout, frozen, weights, dtype)
+    orders = [task.order_seed or 0 for task in batch.tasks]
+    problem = stack_problem(bench, cells, layout, frozen, weights, trainings, orders)
     problem = anchored(problem, procedures, cells, torch.stack([*map(layout.flatten, bases)]))
     theta = [
         layout.flatten(_start(bench, *place))
@@ -50,7 +51,7 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     start = Start(
         torch.stack(theta),
         _memory(bench, cells, procedures, network, layout),
-        [task.order_seed or 0 for task in batch.tasks],
+        orders,
     )
     trajectory = _trajectory(batch, bench, cells, bases)
     checkpoint = bench.checkpoint(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +15,11 @@ from fragility.execution.workbench import Workbench
 from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.losses import accuracy
 from fragility.numerics.network import Layout, Network
+from fragility.numerics.noise import Draws
+from fragility.numerics.penalties import Term
 from fragility.numerics.stack import StackProblem
 from fragility.plan.tasks import PlannedCell
-from fragility.training import Fit
+from fragility.training import Fit, Training
 
 
 def stack_problem(
@@ -26,29 +28,35 @@ def stack_problem(
     layout: Layout,
     frozen: Sequence[dict[str, Tensor]],
     weights: Sequence[NDArray[np.float64]],
-    dtype: torch.dtype,
+    trainings: Sequence[Training],
+    seeds: Sequence[int],
 ) -> StackProblem:
     """Returns the objectives of a stack whose k-th model stands in `cells[k]`.
 
-    `frozen[k]` holds the parameters outside `layout`; `weights[k]` (n,) those of the examples.
+    `frozen[k]` holds the parameters outside `layout`; `weights[k]` (n,) those of the examples;
+    `trainings[k]` is how it is trained, and `seeds[k]` that of what training draws at its steps.
     Where the first layers of a sequence are frozen, that prefix is computed once for each base
     model, and the stack is one of the suffixes on its features.
     """
     first = cells[0]
-    network = bench.network(first)
+    regularization, dtype = first.cell.regularization, trainings[0].torch_dtype
+    noise = regularization.noise(trainings[0])
+    network = noise.network(bench.network(first))
     tensors = bench.examples(first, dtype)
-    decay = [_strengths(planned, layout, network.layout) for planned in cells]
+    decays = [planned.cell.regularization.decay(network.layout) for planned in cells]
     problem = StackProblem(
         network=network,
-        loss=bench.loss(first),
+        loss=regularization.loss(bench.loss(first)),
         layout=layout,
         frozen={name: torch.stack([f[name] for f in frozen]) for name in frozen[0]},
         inputs=tensors.inputs,
         targets=tensors.targets,
         weights=torch.from_numpy(np.stack(weights)).to(bench.device, dtype),
-        decay=torch.tensor(decay, dtype=dtype, device=bench.device),
+        decay=_spread(decays, layout, dtype, bench.device),
+        terms=_terms(cells, layout, network.layout, dtype, bench.device),
+        draws=Draws(noise, tuple(seeds)) if noise else None,
     )
-    parts = network.split(layout)
+    parts = None if noise.augments else network.split(layout)
     return problem if parts is None else _on_features(problem, *parts, cells, frozen)
 
 
@@ -74,10 +82,46 @@ def _on_features(
     )
 
 
-def _strengths(planned: PlannedCell, layout: Layout, whole: Layout) -> list[float]:
-    decay = planned.cell.regularization.decay(whole)
-    sizes = zip(layout.names, layout.sizes, strict=True)
-    return [decay[name] for name, size in sizes for _ in range(size)]
+def _terms(
+    cells: Sequence[PlannedCell],
+    layout: Layout,
+    whole: Layout,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Term, ...]:
+    """Returns the penalties beyond L2; a model without one has it at strength 0."""
+    penalties = [planned.cell.regularization.penalties(whole) for planned in cells]
+    forms = dict.fromkeys(penalty.form for own in penalties for penalty in own)
+    return tuple(
+        Term(
+            form,
+            _spread(
+                [next((p.strengths for p in own if p.form is form), {}) for own in penalties],
+                layout,
+                dtype,
+                device,
+            ),
+        )
+        for form in forms
+    )
+
+
+def _spread(
+    strengths: Sequence[Mapping[str, float]],
+    layout: Layout,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """Returns strengths by name as one of each coordinate, (K, P)."""
+    rows = [
+        [
+            own.get(name, 0.0)
+            for name, size in zip(layout.names, layout.sizes, strict=True)
+            for _ in range(size)
+        ]
+        for own in strengths
+    ]
+    return torch.tensor(rows, dtype=dtype, device=device)
 
 
 def record_training(

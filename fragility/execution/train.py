@@ -27,17 +27,18 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
     seeds = [initialization_seed(c.cell.seed, c.cell.repeat) for c in cells]
     initial = [bench.initial(c, seed) for c, seed in zip(cells, seeds, strict=True)]
     n = cells[0].facts.n_train
+    trainings = [c.cell.training for c in cells]
+    orders = [task.order_seed or 0 for task in batch.tasks]
     problem = stack_problem(
         bench,
         cells,
         layout,
         [{} for _ in cells],
         [np.full(n, 1 / n) for _ in cells],
-        cells[0].cell.training.torch_dtype,
+        trainings,
+        orders,
     )
-    trainings = [c.cell.training for c in cells]
     start = torch.stack([layout.flatten(values) for values in initial])
-    orders = [task.order_seed or 0 for task in batch.tasks]
     recorder = Recorder(progress, checkpoint=bench.checkpoint(batch))
     fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), recorder)
     train_losses, test_losses = [], []

@@ -129,9 +129,9 @@ def _stack(bench: Workbench, tasks: tuple[Task, ...]) -> _Stack:
     if tasks[0].procedure is not None:
         for place, own in enumerate(weights):
             own[place % n] = 0
-    problem = stack_problem(bench, cells, layout, [frozen] * len(tasks), weights, dtype)
-    theta = layout.flatten(initial)
     orders = [task.order_seed or 0 for task in tasks]
+    problem = stack_problem(bench, cells, layout, [frozen] * len(tasks), weights, trainings, orders)
+    theta = layout.flatten(initial)
     return _Stack(trainings, problem, theta, orders, perf_counter() - started)
 
 

@@ -103,10 +103,13 @@ class Workbench:
         """Returns the cell's base model, or that of another repeat, with its examples."""
         network = self.network(planned)
         tensors = self.examples(planned, planned.cell.training.torch_dtype)
+        regularization, loss = planned.cell.regularization, self.loss(planned)
         model = TrainedModel(
             network=network,
-            loss=self.loss(planned),
-            decay=planned.cell.regularization.decay(network.layout),
+            loss=regularization.loss(loss),
+            test_loss=loss,
+            decay=regularization.decay(network.layout),
+            penalties=regularization.penalties(network.layout),
             parameters=self.parameters(planned, train_id=train_id),
             inputs=tensors.inputs,
             targets=tensors.targets,
@@ -208,7 +211,7 @@ class Workbench:
         """Returns the length (n,) of the gradient of each example's loss at the base model."""
         model = self.trained(planned)
         if split == "test":
-            model = replace(model, inputs=model.test_inputs, targets=model.test_targets)
+            model = model.on_test()
         layout = model.network.layout
         squares = square_products(model, layout, torch.ones_like(model.vector(layout)[None]))
         return np.asarray(squares[0].sqrt().double().cpu().numpy())

@@ -80,6 +80,8 @@ def eager_because(problem: StackProblem, gradients: int, examples: int) -> str |
     chain = is_chain(problem.network.module, problem.inputs.dim())
     if problem.frozen or problem.own_inputs or problem.anchor or not chain:
         return "torch.compile is used for chains of layers on shared inputs only"
+    if problem.draws is not None:
+        return "torch.compile is used for objectives without noise only"
     if gradients * examples * problem.activations < WORK:
         return "torch.compile does not pay here (benchmarks/torch_compile.py)"
     return None if compiler() else "no C++ compiler"

@@ -63,7 +63,7 @@ class CurvatureMatrix:
     @cached_property
     def decay(self) -> Tensor:
         """The penalty's diagonal (P,), zero where it is not included."""
-        decay = self.model.decay_vector(self.layout)
+        decay = self.model.penalty_curvature(self.layout)
         return decay if self.includes_regularization else torch.zeros_like(decay)
 
     def product(self, vectors: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from fragility.numerics.network import Network
+from fragility.numerics.network import Masked, Network
 
 ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.SELU, nn.GELU, nn.Softplus, nn.Sigmoid, nn.ELU, nn.SiLU)
 
@@ -53,7 +53,7 @@ def is_chain(module: nn.Module, dimensions: int) -> bool:
         isinstance(module, nn.Sequential)
         and len(rest) > 0
         and (flattens or dimensions == 2)
-        and all(isinstance(layer, (nn.Linear, *ELEMENTWISE)) for layer in rest)
+        and all(isinstance(layer, (nn.Linear, Masked, *ELEMENTWISE)) for layer in rest)
     )
 
 
@@ -72,6 +72,9 @@ def _chain(
         if isinstance(layer, nn.Linear):
             bias = parameters[f"{name}.bias"].unsqueeze(-1)
             hidden = torch.baddbmm(bias, parameters[f"{name}.weight"], hidden)
+        elif isinstance(layer, Masked):
+            mask = parameters.get(f"{name}.mask")
+            hidden = hidden if mask is None else hidden * mask.transpose(1, 2)
         else:
             hidden = layer(hidden)
     return hidden.transpose(1, 2)

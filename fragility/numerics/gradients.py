@@ -53,6 +53,18 @@ def per_example_gradients(
     return _by_vmap(model, layout, inputs, targets, scalars)
 
 
+def gradients_at_tests(
+    model: TrainedModel, layout: Layout, points: Tensor, scalars: Scalars | None = None
+) -> Tensor:
+    """Returns the gradient of each chosen test example's scalar (its test loss, unless said).
+
+    Shape (T, P); a test loss is without what only training has, such as label smoothing.
+    """
+    tests = model.on_test()
+    inputs, targets = tests.inputs[points], tests.targets[points]
+    return per_example_gradients(tests, layout, inputs, targets, scalars)
+
+
 def gradient_products(
     model: TrainedModel, layout: Layout, directions: Tensor, scalars: Scalars | None = None
 ) -> Tensor:

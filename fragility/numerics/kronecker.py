@@ -79,7 +79,8 @@ def kronecker_curvature(
     where labels are `expected`.
 
     Raises:
-        MethodFailure: a parameter belongs to no dense layer or convolution.
+        MethodFailure: a parameter belongs to no dense layer or convolution, or the objective has a
+            penalty whose curvature is not one number a layer.
     """
     _check(model, layout)
     layers = [
@@ -92,6 +93,12 @@ def kronecker_curvature(
 
 
 def _check(model: TrainedModel, layout: Layout) -> None:
+    if model.penalties:
+        raise MethodFailure(
+            "Kronecker factors take a penalty whose curvature is one number a layer, as that of "
+            f"weight decay is; here is {model.penalties[0].form.name}.",
+            "Use `cg` or `exact`.",
+        )
     known = affine_layers(model.network)
     strange = [
         name
@@ -201,6 +208,8 @@ def _records(
         generator = torch.Generator(device=inputs.device)
         generator.manual_seed(derive_seed(seed, "kronecker_labels", start))
         targets = model.loss.sample(tape.outputs.detach(), generator)
+    # Drawn labels stand for the likelihood's own curvature, which label smoothing does not change.
+    loss = model.test_loss if labels == "sampled" else model.loss
     with torch.enable_grad():
-        scalars = model.loss.per_example(tape.outputs, targets)
+        scalars = loss.per_example(tape.outputs, targets)
     yield tape.records(scalars)

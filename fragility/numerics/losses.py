@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -94,6 +94,20 @@ CROSS_ENTROPY = Loss(
 SQUARED_ERROR = Loss(
     "squared_error", squared_error, _squared_error_curvature, _squared_error_roots, _sample_value
 )
+
+
+def smoothed(loss: Loss, rate: float) -> Loss:
+    """Returns the cross-entropy to a target of 1 - rate, and rate spread over all classes.
+
+    The curvature in the outputs stays what it is: the target enters the gradient alone. The loss is
+    no negative log-likelihood of one label; `sample` still draws the model's own.
+    """
+
+    def per_example(outputs: Tensor, targets: Tensor) -> Tensor:
+        logs = torch.log_softmax(outputs.transpose(-1, -2), dim=-2)
+        return (1 - rate) * loss.per_example(outputs, targets) - rate * logs.mean(dim=-2)
+
+    return replace(loss, name=f"{loss.name} smoothed by {rate:g}", per_example=per_example)
 
 
 def loss_for(task: str) -> Loss:

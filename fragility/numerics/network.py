@@ -64,6 +64,20 @@ class Layout:
         return Layout(tuple(n for n, _ in kept), tuple(s for _, s in kept))
 
 
+class Masked(nn.Module):
+    """Multiplies what it sees by a mask, which a training draws; by nothing where none is given."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.ones(()))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Returns the masked values."""
+        return hidden * self.mask
+
+
 @dataclass(frozen=True)
 class Network:
     """An architecture: `module` gives the computation, parameters come from outside."""
@@ -109,8 +123,9 @@ class Network:
         """Returns the part before the first module that holds one of some parameters, and the rest.
 
         The rest, given what the first part returns, computes what the whole does; both keep the
-        names of their parameters. None where the network is not a sequence of modules, or where
-        nothing before that module has parameters.
+        names of their parameters. A layer that is masked at random belongs to the rest. None where
+        the network is not a sequence of modules, or where nothing before that module has
+        parameters.
         """
         return _split(self, layout.names)
 
@@ -124,7 +139,7 @@ def _split(network: Network, names: tuple[str, ...]) -> tuple[Network, Network] 
         (
             k
             for k, (child, _) in enumerate(children)
-            if any(n.startswith(f"{child}.") for n in names)
+            if any(n.startswith(f"{child}.") for n in names) or _draws(children[k][1])
         ),
         0,
     )
@@ -135,6 +150,10 @@ def _split(network: Network, names: tuple[str, ...]) -> tuple[Network, Network] 
         Network(nn.Sequential(OrderedDict(before)).eval()),
         Network(nn.Sequential(OrderedDict(after)).eval()),
     )
+
+
+def _draws(module: nn.Module) -> bool:
+    return any(isinstance(layer, Masked) for layer in module.modules())
 
 
 @lru_cache(maxsize=256)

@@ -26,6 +26,10 @@ def on_features(model: TrainedModel, layout: Layout) -> TrainedModel:
         parameters={name: model.parameters[name] for name in suffix.layout.names},
         decay={name: model.decay[name] for name in suffix.layout.names},
         inputs=features_of(prefix, model.parameters, model.inputs),
+        penalties=tuple(
+            replace(one, strengths={n: one.strengths.get(n, 0.0) for n in suffix.layout.names})
+            for one in model.penalties
+        ),
         test_inputs=features_of(prefix, model.parameters, model.test_inputs),
         history=None,
     )

@@ -8,7 +8,7 @@ stack of their gradients, so one backward pass serves all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from torch import Tensor
 from fragility.numerics.fused_forward import is_chain, stacked_outputs
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
+from fragility.numerics.noise import Draws
+from fragility.numerics.penalties import Term
 
 BLOCK_BYTES = 8 * 2**20
 """Working set of one pass over part of a stack: about what a core's caches hold."""
@@ -87,11 +89,13 @@ class StackProblem:
     """The objectives J_k(theta) = sum_i w_ki l(z_i, theta) + 1/2 sum_p d_kp theta_p^2 of K models.
 
     `weights` (K, n) already hold the factor of the mean: 1/n for an example that counts, 0 for one
-    that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates.
+    that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates, and
+    `terms` are penalties of other forms that the objectives have beside it.
     `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
     each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled`
     serves the parts of the stack that have its shape, where all models share their inputs. With an
-    `anchor` the objectives have its terms too; minibatches do not.
+    `anchor` the objectives have its terms too; minibatches do not. With `draws` a step may be taken
+    on a noisy objective, see `at`; `masks` are that step's, (K, n, units) by name.
     """
 
     network: Network
@@ -105,6 +109,10 @@ class StackProblem:
     own_inputs: bool = False
     compiled: Compiled | None = None
     anchor: Anchor | None = None
+    terms: tuple[Term, ...] = ()
+    draws: Draws | None = None
+    step: int | None = None
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def models(self) -> int:
@@ -113,8 +121,21 @@ class StackProblem:
 
     def outputs(self, theta: Tensor, inputs: Tensor, *, own_inputs: bool = False) -> Tensor:
         """Returns the outputs (K, n, k) on the same inputs (n, ...), or on each model's own."""
-        stacked = {**self.layout.unflatten(theta), **self.frozen}
+        stacked = {**self.layout.unflatten(theta), **self.frozen, **self.masks}
         return stacked_outputs(self.network, stacked, inputs, own_inputs=own_inputs)
+
+    def at(self, step: int) -> StackProblem:
+        """Returns the problem whose evaluations have the noise of a step, if it has any noise."""
+        return self if self.draws is None else replace(self, step=step)
+
+    def _noisy(self) -> StackProblem:
+        """Returns the problem with the noise of its step drawn."""
+        if self.draws is None or self.step is None:
+            return self
+        inputs, own, masks = self.draws.at(
+            self.step, self.network, self.inputs, own_inputs=self.own_inputs
+        )
+        return replace(self, inputs=inputs, own_inputs=own, masks=masks, step=None)
 
     def evaluate(self, theta: Tensor) -> Evaluation:
         """Returns objectives and gradients at theta (K, P); one forward and one backward pass.
@@ -122,6 +143,8 @@ class StackProblem:
         The stack is taken in blocks whose activations stay in the processor's cache, and so are the
         examples of a network that is no chain of affine layers.
         """
+        if self.step is not None:
+            return self._noisy().evaluate(theta)
         made = self.compiled
         if made is not None and made.fits(self):
             return _joined(self._exact_parts(made, theta))
@@ -149,7 +172,8 @@ class StackProblem:
         size = self._own_block(rows.shape[1])
         blocks = (slice(start, start + size) for start in range(0, self.models, size))
         return _joined(
-            self.select(block)._batch(rows[block])._evaluate(theta[block]) for block in blocks
+            self.select(block)._batch(rows[block])._noisy()._evaluate(theta[block])
+            for block in blocks
         )
 
     def _batch(self, rows: Tensor) -> StackProblem:
@@ -230,11 +254,15 @@ class StackProblem:
             targets=self.targets[rows],
             weights=self.weights[:, rows],
             anchor=anchor,
+            masks={name: mask[:, rows] for name, mask in self.masks.items()},
         )
 
     def _evaluation(self, theta: Tensor, data_loss: Tensor, slope: Tensor) -> Evaluation:
         penalty = 0.5 * (self.decay * theta.square()).sum(dim=1)
         gradient = slope + self.decay * theta
+        for term in self.terms:
+            penalty = penalty + term.value(theta)
+            gradient = gradient + term.slope(theta)
         if self.anchor is not None:
             away = theta - self.anchor.theta
             penalty = penalty + 0.5 * (self.anchor.strength * away.square()).sum(dim=1)
@@ -250,6 +278,9 @@ class StackProblem:
             weights=self.weights[index],
             decay=self.decay[index],
             anchor=None if self.anchor is None else self.anchor.select(index),
+            terms=tuple(term.select(index) for term in self.terms),
+            draws=None if self.draws is None else self.draws.select(index),
+            masks={name: mask[index] for name, mask in self.masks.items()},
         )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from fragility.numerics.history import History
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
+from fragility.numerics.penalties import Penalty
 
 Parameters = Mapping[str, Tensor]
 
@@ -22,9 +23,11 @@ BLOCK_NUMBERS = 2**24
 class TrainedModel:
     """A point theta of J(theta) = (1/n) sum_i l(z_i, theta) + sum_p (s_p/2) theta_p^2.
 
-    `decay` holds the strength s of each parameter. Inputs are (n, ...), targets as the loss takes
-    them; training and test examples are complete. `history` is the training of all parameters that
-    led here, where it can be followed; `initial` gives the parameters before it, where known.
+    `decay` holds the strength s of each parameter, `penalties` what J has beside it. `loss` is the
+    l that was trained, `test_loss` the one that test examples are measured by. Inputs are (n, ...),
+    targets as the losses take them; training and test examples are complete. `history` is the
+    training of all parameters that led here, where it can be followed; `initial` gives the
+    parameters before it, where known.
     """
 
     network: Network
@@ -35,6 +38,8 @@ class TrainedModel:
     targets: Tensor
     test_inputs: Tensor
     test_targets: Tensor
+    test_loss: Loss
+    penalties: tuple[Penalty, ...] = ()
     history: History | None = None
     initial: Callable[[], Parameters] | None = None
 
@@ -67,11 +72,36 @@ class TrainedModel:
         parameters = {**self.parameters, **layout.unflatten(flat)}
         return self.loss.per_example(self.network(parameters, inputs), targets)
 
+    def on_test(self) -> TrainedModel:
+        """Returns the model with the test examples in the place of the training examples."""
+        return replace(
+            self, inputs=self.test_inputs, targets=self.test_targets, loss=self.test_loss
+        )
+
     def decay_vector(self, layout: Layout) -> Tensor:
         """Returns the L2 strength of each coordinate (P,)."""
+        return self._spread(layout, self.decay)
+
+    def penalty_gradient(self, layout: Layout) -> Tensor:
+        """Returns the gradient (P,) of the whole penalty."""
+        flat = self.vector(layout).detach()
+        slope = self.decay_vector(layout) * flat
+        for penalty in self.penalties:
+            slope = slope + self._spread(layout, penalty.strengths) * penalty.form.slope(flat)
+        return slope
+
+    def penalty_curvature(self, layout: Layout) -> Tensor:
+        """Returns the second derivative (P,) of the whole penalty in each coordinate."""
+        flat = self.vector(layout).detach()
+        bend = self.decay_vector(layout)
+        for penalty in self.penalties:
+            bend = bend + self._spread(layout, penalty.strengths) * penalty.form.bend(flat)
+        return bend
+
+    def _spread(self, layout: Layout, strengths: Mapping[str, float]) -> Tensor:
         vector = self.vector(layout)
         parts = [
-            vector.new_full((size,), self.decay[name])
+            vector.new_full((size,), strengths.get(name, 0.0))
             for name, size in zip(layout.names, layout.sizes, strict=True)
         ]
         return torch.cat(parts)
@@ -86,7 +116,7 @@ class TrainedModel:
             for inputs, targets in self.train_blocks(rows):
                 losses = self.losses_at(layout, flat, inputs, targets).sum()
                 total += torch.autograd.grad(losses, flat)[0]
-        return total / self.n + self.decay_vector(layout) * flat.detach()
+        return total / self.n + self.penalty_gradient(layout)
 
     def train_blocks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training examples in blocks of `rows`."""

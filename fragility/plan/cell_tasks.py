@@ -10,6 +10,7 @@ from fragility.estimators import Estimator
 from fragility.identity import derive_seed, digest
 from fragility.method import JSON
 from fragility.numerics.network import parameter_words
+from fragility.numerics.noise import can_mask
 from fragility.plan.identities import (
     bootstrap_seed,
     initialization_seed,
@@ -43,7 +44,15 @@ class CellTasks:
         if refusal := not_convex(cell.model, cell.training):
             raise self._error(f"training.{cell.training_label}", UsageError(refusal))
         self._check_parameters()
-        order = order_seed(cell.seed, cell.repeat, cell.training)
+        if refusal := cell.regularization.refusal(planned.facts.task, planned.facts.input_shape):
+            raise self._error(f"regularization.{cell.regularization_label}", UsageError(refusal))
+        noise = cell.regularization.noise(cell.training)
+        if noise.dropout and not can_mask(planned.network):
+            message = (
+                f"`dropout` masks hidden affine layers of a sequence; `{cell.model.kind}` has none."
+            )
+            raise self._error(f"regularization.{cell.regularization_label}", UsageError(message))
+        order = order_seed(cell.seed, cell.repeat, cell.training, noisy=bool(noise))
         tasks = [Task(planned.train_id, "train", self.position, order_seed=order)]
         estimates: dict[tuple[str, str], Task] = {}
         for name, procedure in cell.procedures.items():
@@ -206,6 +215,7 @@ class CellTasks:
             recorded = [procedure.conduct.record_every, selection]
             inputs += [i for i in watching if i not in inputs]
         retraining = procedure.retraining(cell.training)
+        noisy = bool(cell.regularization.noise(retraining))
         how = digest(
             [
                 "retrain",
@@ -229,7 +239,7 @@ class CellTasks:
                 if procedure.conduct.cold
                 else None
             )
-            order = order_seed(cell.seed, cell.repeat, retraining, removal)
+            order = order_seed(cell.seed, cell.repeat, retraining, removal, noisy=noisy)
             drawn = [] if order is None else [order]
             retrainings.append(
                 Task(

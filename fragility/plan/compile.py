@@ -97,11 +97,12 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
     base: list[JSON] = [
         data_id,
         method_digest(cell.model),
-        method_digest(cell.regularization),
+        digest(cell.regularization.identity()),
         training_digest(cell.training),
         initialization_seed(cell.seed, cell.repeat),
     ]
-    order = order_seed(cell.seed, cell.repeat, cell.training)
+    noisy = bool(cell.regularization.noise(cell.training))
+    order = order_seed(cell.seed, cell.repeat, cell.training, noisy=noisy)
     if order is not None:
         base.append(order)
     return PlannedCell(

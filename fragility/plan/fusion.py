@@ -65,7 +65,7 @@ def _key(planned: PlannedCell, task: Task) -> str:
     cell = planned.cell
     shape: list[JSON] = [task.kind, planned.data_id, digest(cell.model.identity())]
     if task.kind == "train":
-        return digest([*shape, cell.training.fusion()])
+        return digest([*shape, cell.training.fusion(), cell.regularization.fusion()])
     if task.procedure is not None and _varies(cell.procedures[task.procedure], task):
         shape.append(planned.train_id)
     if task.kind == "retrain":
@@ -74,13 +74,14 @@ def _key(planned: PlannedCell, task: Task) -> str:
         conduct = procedure.conduct
         if conduct.record_every:
             recorded = [conduct.record_every, task.selection]
-        fusion = procedure.retraining(cell.training).fusion()
+        fusion: JSON = procedure.retraining(cell.training).fusion()
         if _features(planned, task) * 8 > OWN_FEATURES_BYTES:
             shape.append(planned.train_id)
         parameters = canonical(procedure.parameters)
         of_its_own = digest(procedure.identity()) if procedure.linear_response else None
         bregman = procedure.proximity is not None and procedure.proximity.bregman
         near = [procedure.proximity is not None, bregman, of_its_own]
+        fusion = [fusion, cell.regularization.fusion()]
         return digest([*shape, fusion, parameters, conduct.resumes, recorded, *near])
     groups = task.procedure if task.groups else None
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs), groups])

@@ -100,7 +100,6 @@ def _cell(planned: PlannedCell) -> dict[str, JSON]:
     methods: dict[str, Any] = {
         "dataset": cell.dataset,
         "model": cell.model,
-        "regularization": cell.regularization,
         "training": cell.training,
         "estimators": dict(cell.estimators),
         "procedures": dict(cell.procedures),
@@ -115,6 +114,7 @@ def _cell(planned: PlannedCell) -> dict[str, JSON]:
         "data_id": planned.data_id,
         "parameters": planned.parameters,
         **{name: canonical(method) for name, method in methods.items()},
+        "regularization": cell.regularization.identity(),
     }
 
 

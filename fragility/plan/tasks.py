@@ -61,9 +61,14 @@ class PlannedCell:
     def features(self, procedure: str) -> tuple[int, ...] | None:
         """Returns the shape of what a procedure's frozen prefix makes of one example.
 
-        None where a retraining runs the whole network at every step.
+        None where a retraining runs the whole network at every step, as it does where its images
+        are changed at random; what is masked at random is no part of a prefix.
         """
-        parts = self.network.split(self.network.select(self.cell.procedures[procedure].parameters))
+        how = self.cell.procedures[procedure]
+        noise = self.cell.regularization.noise(how.retraining(self.cell.training))
+        if noise.augments:
+            return None
+        parts = noise.network(self.network).split(self.network.select(how.parameters))
         return None if parts is None else output_shape(parts[0], self.facts.input_shape)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from fragility.numerics.network import Layout
 from fragility.regularizers.base import Regularizer
 
 
@@ -15,8 +14,6 @@ class NoRegularization(Regularizer):
     Cost: none.
     """
 
-    kind: Literal["none"] = "none"
+    per_model: ClassVar[bool] = True
 
-    def decay(self, layout: Layout) -> dict[str, float]:
-        """Returns zero for every parameter."""
-        return dict.fromkeys(layout.names, 0.0)
+    kind: Literal["none"] = "none"

@@ -13,7 +13,7 @@ from fragility.method import JSON
 from fragility.metrics import Metric
 from fragility.models import Model
 from fragility.procedures import Procedure
-from fragility.regularizers import Regularizer
+from fragility.regularizers import Regularization
 from fragility.study.expansion import Expansion, crossings
 from fragility.study.load import LoadedStudy
 from fragility.study.model import Study
@@ -36,7 +36,7 @@ class Cell:
     model_label: str
     model: Model
     regularization_label: str
-    regularization: Regularizer
+    regularization: Regularization
     training_label: str
     training: Training
     estimators: Mapping[str, Estimator]
@@ -82,7 +82,7 @@ def _shared(
         "model_label": model,
         "model": part("models", model),
         "regularization_label": regularization,
-        "regularization": part("regularization", regularization),
+        "regularization": Regularization.of(part("regularization", regularization)),
         "training_label": training,
         "training": part("training", training),
         "estimators": {label: part("estimators", label) for label in study.estimators},

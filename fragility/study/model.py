@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     GetJsonSchemaHandler,
     JsonValue,
     StringConstraints,
+    Tag,
 )
 from pydantic_core import CoreSchema
 
@@ -24,7 +27,6 @@ from fragility.metrics import METRICS, Metric
 from fragility.models import MODELS, Model
 from fragility.procedures import PROCEDURES, Procedure
 from fragility.protocols import PROTOCOLS, Protocol
-from fragility.references.declared import StudyReference
 from fragility.regularizers import REGULARIZERS, Regularizer
 from fragility.training import TRAINING, Training
 
@@ -78,6 +80,33 @@ def _no_regularization() -> dict[str, Regularizer]:
     return {"none": REGULARIZERS.methods["none"].model_validate({"kind": "none"})}
 
 
+def _each_once(written: tuple[Regularizer, ...]) -> tuple[Regularizer, ...]:
+    kinds = [one.kind for one in written]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice is not None:
+        raise ValueError(f"`{twice}` is there twice")
+    if "none" in kinds and len(kinds) > 1:
+        raise ValueError("`none` stands alone")
+    return written
+
+
+def _written_as(value: Any) -> str:
+    return "list" if isinstance(value, (list, tuple)) else "one"
+
+
+OneOrMore = Annotated[
+    Annotated[Annotated[Regularizer, REGULARIZERS], Tag("one")]
+    | Annotated[
+        tuple[Annotated[Regularizer, REGULARIZERS], ...],
+        Field(min_length=1),
+        AfterValidator(_each_once),
+        Tag("list"),
+    ],
+    Discriminator(_written_as),
+]
+"""A regularizer, or a list of them."""
+
+
 class Study(BaseModel):
     """What is asked: datasets, models, regularization, training, estimators and procedures.
 
@@ -103,10 +132,11 @@ class Study(BaseModel):
     """Datasets by label; every one is crossed with every model."""
     models: Annotated[Mapping[Label, Annotated[Model, MODELS]], Field(min_length=1)]
     """Models by label."""
-    regularization: Annotated[
-        Mapping[Label, Annotated[Regularizer, REGULARIZERS]], Field(min_length=1)
-    ] = Field(default_factory=_no_regularization)
-    """Regularizers by label; without the key, `none`."""
+    regularization: Annotated[Mapping[Label, OneOrMore], Field(min_length=1)] = Field(
+        default_factory=_no_regularization
+    )
+    """Regularizers by label, each one or a list of several that act together; without the key,
+    `none`."""
     training: Annotated[Mapping[Label, Annotated[Training, TRAINING]], Field(min_length=1)]
     """Ways to train the base model, by label."""
     estimators: Mapping[Label, Annotated[Estimator, ESTIMATORS]] = {}
@@ -124,9 +154,6 @@ class Study(BaseModel):
     equivalence_margin: Annotated[float, Field(gt=0, lt=2)] = 0.1
     """Correlations that differ by less count as equivalent; declared before anything is run. The
     report says of a factor that it makes no difference only within this margin."""
-    reference: StudyReference | None = None
-    """Published numbers that the run is held against; the report and `fragility compare` say where
-    they agree, by rules written down before."""
     diagnostics: tuple[
         Annotated[Diagnostic, DIAGNOSTICS, BeforeValidator(_written_out), _Named(DIAGNOSTICS)], ...
     ] = Field(default_factory=_all_of(DIAGNOSTICS))

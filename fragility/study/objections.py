@@ -1,4 +1,4 @@
-"""What a procedure objects to in the training of the base model it starts from."""
+"""What procedures and regularizers object to in a training that they meet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fragility.errors import Problem
+from fragility.regularizers import Regularization
 from fragility.study.expansion import Expansion, crossings
 from fragility.study.messages import quoted
 from fragility.study.model import Study
@@ -36,3 +37,26 @@ def objections(root: Node, study: Study, expansion: Expansion) -> Iterator[Probl
                     path = ("procedures", label)
                     told_of = f"With training {quoted(labels[-1])}, {text}"
                     yield problem_at(place_of(root, path, text), path, told_of)
+
+
+def misplaced(root: Node, study: Study, expansion: Expansion) -> Iterator[Problem]:
+    """Yields the regularizers that a training cannot have, of base models or retrained ones."""
+    sections = {section: list(getattr(study, section)) for section in CROSSED}
+    told: set[str] = set()
+    for (_, _, label, training_label), applying in crossings(expansion.sweep, sections):
+        for row in applying.rows():
+            written: Any = expansion.part("regularization", label, row)
+            training: Any = expansion.part("training", training_label, row)
+            regularization = Regularization.of(written)
+            procedures: list[Any] = [expansion.part("procedures", n, row) for n in study.procedures]
+            found = [regularization.objection(training)]
+            found += [
+                regularization.objection(procedure.retraining(training), of_retraining=True)
+                for procedure in procedures
+            ]
+            text = next((one for one in found if one is not None), None)
+            if text is not None and label not in told:
+                told.add(label)
+                path = ("regularization", label)
+                told_of = f"With training {quoted(training_label)}: {text}"
+                yield problem_at(place_of(root, path, text), path, told_of)

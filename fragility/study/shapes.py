@@ -48,7 +48,10 @@ class Shape:
     @property
     def room(self) -> Room[Any] | None:
         """The room whose methods may stand here, if it is a method's place."""
-        return next((item for item in self.metadata if isinstance(item, Room)), None)
+        own = next((item for item in self.metadata if isinstance(item, Room)), None)
+        if own is not None or self.members == (self,):
+            return own
+        return next((member.room for member in self.members if member.room is not None), None)
 
     @property
     def members(self) -> tuple[Shape, ...]:

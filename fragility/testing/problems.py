@@ -61,6 +61,7 @@ class Problem:
         untrained = TrainedModel(
             network=network,
             loss=loss_for(self.task),
+            test_loss=loss_for(self.task),
             decay=WeightDecay(strength=self.strength).decay(network.layout),
             parameters=start,
             inputs=self.inputs,

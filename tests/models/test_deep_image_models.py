@@ -142,6 +142,7 @@ def untrained(name: str) -> TrainedModel:
     return TrainedModel(
         network=network,
         loss=loss_for("classification"),
+        test_loss=loss_for("classification"),
         decay=dict.fromkeys(network.layout.names, 0.05),
         parameters=model.initial(shape, 3, 1, torch.float64),
         inputs=inputs[:N],

@@ -77,6 +77,7 @@ def example(name: str, task: str = "classification", n: int = 13) -> TrainedMode
     return TrainedModel(
         network=network,
         loss=loss_for(task),
+        test_loss=loss_for(task),
         decay={name: 0.1 * k for k, name in enumerate(network.layout.names)},
         parameters={n: p.detach().double() for n, p in network.module.named_parameters()},
         inputs=inputs[:n],

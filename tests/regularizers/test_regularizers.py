@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from fragility.models.mlp import MLP
-from fragility.regularizers import REGULARIZERS
+from fragility.regularizers import REGULARIZERS, Regularization
+from fragility.regularizers.l1 import L1
 from fragility.regularizers.none import NoRegularization
 from fragility.regularizers.weight_decay import WeightDecay
 from tests.problems import data
@@ -21,11 +22,23 @@ def test_strengths_of_each_parameter() -> None:
         "3.weight": 0.3,
         "3.bias": 0.0,
     }
-    assert set(NoRegularization().decay(LAYOUT).values()) == {0.0}
+    assert set(Regularization.of(NoRegularization()).decay(LAYOUT).values()) == {0.0}
+    both = Regularization.of((WeightDecay(strength=0.3), L1(strength=2.0)))
+    assert both.decay(LAYOUT) == dict.fromkeys(LAYOUT.names, 0.3)
 
 
-def test_the_room_knows_both() -> None:
-    assert list(REGULARIZERS.methods) == ["none", "weight_decay"]
+def test_the_room_knows_all() -> None:
+    assert list(REGULARIZERS.methods) == [
+        "augmentation",
+        "dropout",
+        "early_stopping",
+        "gradient_clipping",
+        "l1",
+        "label_smoothing",
+        "none",
+        "swa",
+        "weight_decay",
+    ]
 
 
 def test_the_convention_is_that_of_torch_optimizers() -> None:

@@ -25,7 +25,7 @@ def test_a_cell_holds_its_parts():
     assert (cell.study, cell.seed, cell.repeat) == ("depth", 11, 1)
     assert cell.dataset == study.datasets["iris"]
     assert cell.model == study.models["mlp"]
-    assert cell.regularization == study.regularization["l2"]
+    assert cell.regularization.members == (study.regularization["l2"],)
     assert cell.training == study.training["adam"]
     assert cell.estimators == study.estimators
     assert cell.procedures == study.procedures

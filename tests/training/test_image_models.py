@@ -152,6 +152,7 @@ def trained(name: str, task: str = "classification") -> TrainedModel:
     return TrainedModel(
         network=network,
         loss=loss_for(task),
+        test_loss=loss_for(task),
         decay=dict.fromkeys(network.layout.names, 0.05),
         parameters=model.initial(shape, CLASSES, 1, torch.float64),
         inputs=inputs[:9],
