@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from fragility.errors import MethodFailure
+from fragility.estimators._departures import Departures
 from fragility.estimators.base import Estimate, ModelEstimator
 from fragility.numerics.curvature import Curvature, CurvatureMatrix, matrix_words
 from fragility.numerics.gradients import (
@@ -74,6 +75,14 @@ class Influence(ModelEstimator):
     term of second order in which the group's own curvature is missing from the inverse."""
     dtype: Literal["float32", "float64"] = "float64"
     """Precision of gradients, curvature and inverse."""
+    departures: Departures = Departures()
+    """What published code does otherwise, for reproducing it; none unless named."""
+
+    @model_validator(mode="after")
+    def _departs_in_first_order(self) -> Influence:
+        if self.groups == "second_order" and self.departures != type(self.departures)():
+            raise ValueError("`groups: second_order` has no `departures`; drop one of the keys")
+        return self
 
     @property
     def scores_groups(self) -> bool:
@@ -92,8 +101,13 @@ class Influence(ModelEstimator):
         """Returns the scores of all training points, with how well the systems were solved."""
         matrix, rhs = self._system(model, test_points)
         damping = absolute_damping(self.damping, matrix)
-        solution = self.solve(matrix, damping, rhs)
-        scores = gradient_products(matrix.model, matrix.layout, solution.vectors) / model.n
+        departures = self.departures
+        solution = self.solve(matrix, damping / departures.curvature_factor, rhs)
+        products = gradient_products(matrix.model, matrix.layout, solution.vectors)
+        if departures.penalty_in_gradient:
+            slope = matrix.model.decay_vector(matrix.layout) * matrix.model.vector(matrix.layout)
+            products = products + (solution.vectors @ slope).unsqueeze(1)
+        scores = departures.placed(products * departures.unit(model.n), model)
         facts = self._facts(damping, rhs, solution)
         details = {"damping": self._matrix_words}
         spectrum = self._spectrum(solution)
@@ -164,6 +178,7 @@ class Influence(ModelEstimator):
         layout = model.network.select(self.parameters)
         model = on_features(model, layout)
         model = model.to(torch.float64 if self.dtype == "float64" else torch.float32)
+        model = self.departures.network(model)
         matrix = CurvatureMatrix(
             model, layout, self.curvature, self.curvature_includes_regularization
         )

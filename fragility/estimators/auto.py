@@ -31,7 +31,9 @@ class Auto(Influence):
 
     def solve(self, matrix: CurvatureMatrix, damping: float, rhs: Tensor) -> Solution:
         """Returns the solutions of the method that fits."""
-        shared = {name: getattr(self, name) for name in Influence.model_fields if name != "kind"}
+        # What departs before and after the solution is done here.
+        own = ("kind", "departures")
+        shared = {name: getattr(self, name) for name in Influence.model_fields if name not in own}
         dense = matrix.size <= dense_limit(rhs.dtype)
         chosen: Influence = Exact(**shared) if dense else CG(**shared, tolerance=self.tolerance)
         solution = chosen.solve(matrix, damping, rhs)

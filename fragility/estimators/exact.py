@@ -6,15 +6,25 @@ from math import isqrt
 from typing import Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from fragility.errors import MethodFailure
+from fragility.estimators._departures import Departures
 from fragility.estimators._influence import Influence, Solution
 from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.inverse import Inverse
 
 DENSE_BYTES = 3 * 2**30
 """Most memory of the matrix, its factor, and one more matrix of that size."""
+
+
+class ExactDepartures(Departures):
+    """Departures of estimators that invert the curvature as a matrix."""
+
+    inverse: Literal["factored", "written_out"] = "factored"
+    """`written_out`: the inverse is computed as a matrix by LU, as `torch.inverse` does, and
+    multiplied by the gradients; of a matrix that is singular but for rounding it is rounding."""
 
 
 class Exact(Influence):
@@ -34,6 +44,18 @@ class Exact(Influence):
     """
 
     kind: Literal["exact"] = "exact"
+    departures: ExactDepartures = ExactDepartures()
+    """What published code does otherwise, for reproducing it; none unless named."""
+
+    @model_validator(mode="after")
+    def _the_inverse_has_no_eigenvalues(self) -> Exact:
+        bent = self.negative_curvature in ("clip", "absolute")
+        if bent and self.departures.inverse == "written_out":
+            raise ValueError(
+                f"`negative_curvature: {self.negative_curvature}` needs eigenvalues, which "
+                "`inverse: written_out` does not use; use `keep` or `error`"
+            )
+        return self
 
     def solve(self, matrix: CurvatureMatrix, damping: float, rhs: Tensor) -> Solution:
         """Returns solutions to rounding error, with the spectrum's ends and its negative count."""
@@ -58,7 +80,8 @@ class Exact(Influence):
                 f"the lowest {ends.bottom:.2g}: the model is not at a minimum.",
                 "Train longer, or use `curvature: gauss_newton` or another `negative_curvature`.",
             )
-        vectors = inverse.solve(rhs)
+        written_out = self.departures.inverse == "written_out"
+        vectors = _by_lu(dense, damping, rhs) if written_out else inverse.solve(rhs)
         residual = inverse.residual(rhs, vectors)
         return Solution(
             vectors,
@@ -71,6 +94,24 @@ class Exact(Influence):
             {} if residual is None else {"relative_residual": residual},
             inverse.eigenvalues,
         )
+
+
+def _by_lu(matrix: Tensor, damping: float, rhs: Tensor) -> Tensor:
+    """Returns each row of `rhs` (T, P) times the inverse matrix.
+
+    Raises:
+        MethodFailure: a pivot is exactly 0.
+    """
+    damped = matrix.clone()
+    damped.diagonal().add_(damping)
+    inverse, failed = torch.linalg.inv_ex(damped)
+    if int(failed):
+        raise MethodFailure(
+            "the curvature is singular: a pivot of its LU factors is exactly 0.",
+            "Give a `damping` above 0, or drop `inverse: written_out`.",
+        )
+    solved: Tensor = rhs @ inverse
+    return solved
 
 
 def dense_limit(dtype: torch.dtype) -> int:

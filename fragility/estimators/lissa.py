@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Literal
 
 import torch
@@ -11,11 +12,13 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from fragility.errors import MethodFailure
+from fragility.estimators._departures import Departures
 from fragility.estimators._influence import Influence, Solution, relative_residuals
 from fragility.identity import derive_seed
 from fragility.numerics.block_cg import Rows
 from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.inverse import norm_ratios
+from fragility.numerics.koh_liang_series import koh_liang_series
 from fragility.numerics.lanczos import krylov_space, normal_vectors, ritz_values, rounding
 from fragility.numerics.neumann import Neumann, neumann, stochastic_neumann
 
@@ -37,6 +40,21 @@ class Ends:
     top: float
     batches: float
     noise: float
+
+
+class LiSSADepartures(Departures):
+    """Departures of recursions."""
+
+    right_side: Literal["gradient", "curvature_times_gradient"] = "gradient"
+    """`curvature_times_gradient`: the recursion is given C grad f_t for grad f_t, and where it
+    converges scores are products of gradients."""
+    damping_times_scale: bool = False
+    """Whether `damping` is multiplied by `scale`, as in (1 - damping) x - C x / scale."""
+    result: Literal["last", "sum"] = "last"
+    """`sum`: the iterates are added up, all but the first, where the last one is the solution."""
+    norm_tolerance: PositiveFloat | None = None
+    """A test point's recursion ends where a step changes the norm of scale x_j by less than this,
+    whatever the norm: a short gradient ends it at once; null: after `depth` steps."""
 
 
 class LiSSA(Influence):
@@ -77,6 +95,8 @@ class LiSSA(Influence):
     """Examples whose curvature makes one step, drawn anew without replacement; all unless given."""
     seed: NonNegativeInt = 0
     """Of the batches, and of the vector that Lanczos begins with."""
+    departures: LiSSADepartures = LiSSADepartures()
+    """What published code does otherwise, for reproducing it; none unless named."""
 
     @model_validator(mode="after")
     def _keeps_the_matrix_as_it_is(self) -> LiSSA:
@@ -85,12 +105,20 @@ class LiSSA(Influence):
                 f"`negative_curvature: {self.negative_curvature}` needs eigenvalues, which `lissa` "
                 "does not compute; use `exact` or `arnoldi`, or `keep` or `error`"
             )
+        if self.departures.damping_times_scale and self.scale is None:
+            raise ValueError("`damping_times_scale` multiplies by a `scale` that must be given")
         return self
 
     def solve(self, matrix: CurvatureMatrix, damping: float, rhs: Tensor) -> Solution:
         """Returns the means of the runs' iterates, with their residuals."""
         size = min(self.batch_size or matrix.model.n, matrix.model.n)
         whole = size == matrix.model.n
+        departures = self.departures
+        if departures.damping_times_scale and self.scale is not None:
+            damping = damping * self.scale
+        gradients = rhs
+        if departures.right_side == "curvature_times_gradient":
+            rhs = matrix.product(rhs)
         ends = self._ends(matrix, rhs, size)
         if self.negative_curvature == "error" and ends.bottom < -ends.noise:
             raise MethodFailure(
@@ -100,28 +128,72 @@ class LiSSA(Influence):
             )
         scale = self.scale or SAFETY * (max(ends.top, ends.batches) + damping)
         self._refuse_scale(scale, ends, damping)
+        if departures.result == "sum" or departures.norm_tolerance is not None:
+            return self._departed(matrix, damping, rhs, scale, size, gradients)
         if whole:
             run, left = neumann(_damped(matrix, damping), rhs, scale, self.depth)
             self._refuse_divergence(run, scale, ends, damping)
             vectors, residuals = run.vectors, norm_ratios(left, rhs)
         else:
             vectors = torch.zeros_like(rhs)
-            for repeat in range(self.repeats):
-                batches = self._batches(matrix, size, "batches", repeat)
+            for number in range(self.repeats):
+                batches = self._batches(matrix, size, "batches", number)
                 products = (_damped(next(batches), damping) for _ in range(self.depth))
                 run = stochastic_neumann(products, rhs, scale)
                 self._refuse_divergence(run, scale, ends, damping)
                 vectors += run.vectors / self.repeats
             residuals = relative_residuals(matrix, damping, rhs, vectors)
+        if departures.right_side != "gradient":
+            residuals = relative_residuals(matrix, damping, gradients, vectors)
         return Solution(
             vectors,
             {
+                "damping": damping * departures.curvature_factor,
                 "curvature_top_eigenvalue": ends.top,
                 "curvature_bottom_eigenvalue": ends.bottom,
                 "lissa_scale": scale,
                 "lissa_steps": self.depth * (1 if whole else self.repeats),
             },
             {"relative_residual": residuals},
+        )
+
+    def _departed(
+        self,
+        matrix: CurvatureMatrix,
+        damping: float,
+        rhs: Tensor,
+        scale: float,
+        size: int,
+        gradients: Tensor,
+    ) -> Solution:
+        """Returns what the recursion of published code ends with, and its residuals as a solution.
+
+        Raises:
+            MethodFailure: the recursion diverged.
+        """
+        whole = size == matrix.model.n
+        runs = 1 if whole else self.repeats
+        vectors, steps = torch.zeros_like(rhs), 0
+        for number in range(runs):
+            batches = repeat(matrix) if whole else self._batches(matrix, size, "batches", number)
+            products = (_damped(next(batches), damping) for _ in range(self.depth))
+            run = koh_liang_series(products, rhs, scale, self.departures.norm_tolerance)
+            found = run.total if self.departures.result == "sum" else run.last
+            vectors += found / runs
+            steps += int(run.steps.max())
+        if not bool(torch.isfinite(vectors).all()):
+            raise MethodFailure(
+                f"the series diverged within {self.depth:,} steps at scale {scale:.3g}.",
+                "Give a larger `scale`, a larger `damping`, or a larger `batch_size`.",
+            )
+        return Solution(
+            vectors,
+            {
+                "damping": damping * self.departures.curvature_factor,
+                "lissa_scale": scale,
+                "lissa_steps": steps,
+            },
+            {"relative_residual": relative_residuals(matrix, damping, gradients, vectors)},
         )
 
     def _batches(

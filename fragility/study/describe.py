@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fragility.errors import UsageError, did_you_mean
@@ -37,12 +38,16 @@ _MARKS = {"valid when": "valid_when", "cost": "cost", "reference": "reference"}
 
 @dataclass(frozen=True)
 class FieldDoc:
-    """One YAML key of a method; `default` is YAML text, None for a key that must be given."""
+    """One YAML key of a method; `default` is YAML text, None for a key that must be given.
+
+    `fields` are the keys of what stands there, where that is a mapping with keys of its own.
+    """
 
     name: str
     type: str
     default: str | None
     description: str
+    fields: tuple[FieldDoc, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def documentation(name: str, method: type[Method]) -> MethodDoc:
     )
 
 
-def _own_first(method: type[Method]) -> list[tuple[str, FieldInfo]]:
+def _own_first(method: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     """Returns the fields, those of the class itself before inherited ones."""
     own = inspect.get_annotations(method)
     return sorted(method.model_fields.items(), key=lambda item: item[0] not in own)
@@ -131,12 +136,17 @@ def _field(name: str, field: FieldInfo) -> FieldDoc:
         None if field.is_required() else _written(field.get_default(call_default_factory=True))
     )
     description = " ".join((field.description or "").split())
-    return FieldDoc(name, words(Shape.of_field(field)), default, description)
+    shape = Shape.of_field(field)
+    inner = shape.model(None) if shape.room is None else None
+    fields = tuple(_field(key, one) for key, one in _own_first(inner)) if inner else ()
+    return FieldDoc(name, words(shape), default, description, fields)
 
 
 def _written(value: Any) -> str:
-    """Returns a default as it would stand in YAML, of a method only what differs from its own."""
+    """Returns a default as it would stand in YAML, of a mapping only what must be said."""
     if isinstance(value, Method):
         changed = value.model_dump(mode="json", exclude_defaults=True)
         return flow({"kind": value.kind, **changed})
+    if isinstance(value, BaseModel):
+        return flow(value.model_dump(mode="json", exclude_defaults=True))
     return flow(canonical(value))
