@@ -27,6 +27,7 @@ from fragility.metrics import METRICS, Metric
 from fragility.models import MODELS, Model
 from fragility.procedures import PROCEDURES, Procedure
 from fragility.protocols import PROTOCOLS, Protocol
+from fragility.references.declared import StudyReference
 from fragility.regularizers import REGULARIZERS, Regularizer
 from fragility.training import TRAINING, Training
 
@@ -154,6 +155,9 @@ class Study(BaseModel):
     equivalence_margin: Annotated[float, Field(gt=0, lt=2)] = 0.1
     """Correlations that differ by less count as equivalent; declared before anything is run. The
     report says of a factor that it makes no difference only within this margin."""
+    reference: StudyReference | None = None
+    """Published numbers that the run is held against; the report and `fragility compare` say where
+    they agree, by rules written down before."""
     diagnostics: tuple[
         Annotated[Diagnostic, DIAGNOSTICS, BeforeValidator(_written_out), _Named(DIAGNOSTICS)], ...
     ] = Field(default_factory=_all_of(DIAGNOSTICS))
