@@ -140,7 +140,7 @@ def _convex(problem: StackProblem) -> tuple[ConvexStack, Mapped, Mapped]:
 
 def _groups(problem: StackProblem) -> Iterator[Tensor]:
     """Yields the models that share penalty, frozen parameters and inputs."""
-    parts = [problem.decay, *problem.frozen.values()]
+    parts = [problem.decay, *(term.strength for term in problem.terms), *problem.frozen.values()]
     parts += [problem.inputs] if problem.own_inputs else []
     members: dict[bytes, list[int]] = {}
     for model in range(problem.models):

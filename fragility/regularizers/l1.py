@@ -58,7 +58,9 @@ class L1(Regularizer):
         )
 
     def objection(self, training: Training) -> str | None:
-        """Returns why Newton's method cannot take it."""
-        if isinstance(training, Newton):
-            return "`l1` has no place in Newton's method here; train by `full_batch`."
+        """Returns why Newton's method cannot take a kink."""
+        if isinstance(training, Newton) and self.width == 0:
+            return (
+                "`l1` with `width: 0` has a kink, which Newton's method cannot take; round it off."
+            )
         return None

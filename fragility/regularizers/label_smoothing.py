@@ -8,8 +8,6 @@ from pydantic import Field
 
 from fragility.numerics.losses import Loss, smoothed
 from fragility.regularizers.base import Regularizer
-from fragility.training import Training
-from fragility.training.newton import Newton
 
 
 class LabelSmoothing(Regularizer):
@@ -34,12 +32,6 @@ class LabelSmoothing(Regularizer):
     def loss(self, loss: Loss) -> Loss:
         """Returns the smoothed loss."""
         return smoothed(loss, self.rate) if self.rate else loss
-
-    def objection(self, training: Training) -> str | None:
-        """Returns why Newton's method cannot take it."""
-        if isinstance(training, Newton):
-            return "`label_smoothing` has no place in Newton's method here; train by `full_batch`."
-        return None
 
     def refusal(self, task: str, input_shape: tuple[int, ...]) -> str | None:
         """Returns why a regression has no labels to smooth."""

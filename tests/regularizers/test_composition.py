@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
 from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.losses import CROSS_ENTROPY
@@ -25,6 +29,7 @@ from fragility.training import Start
 from fragility.training.base import Recorder
 from fragility.training.full_batch import FullBatch
 from fragility.training.minibatch import Minibatch
+from fragility.training.newton import Newton
 from fragility.training.optimizers.sgd import SGD
 from tests.problems import data
 
@@ -261,3 +266,49 @@ def test_each_seed_has_its_own_augmented_images() -> None:
     assert not torch.equal(moved[0], moved[1])
     alone, _, _ = Draws(Noise(crop=1), (2,)).at(0, network, images, own_inputs=False)
     torch.testing.assert_close(moved[1], alone)
+
+
+def test_newtons_method_finds_the_minimum_of_the_composed_objective() -> None:
+    regularization = Regularization.of(
+        (WeightDecay(strength=0.05), L1(strength=0.01, width=0.1), LabelSmoothing(rate=0.1))
+    )
+    inputs, targets = data("classification", 20)
+    network = Linear().network((5,), 3)
+    layout = network.layout
+    (penalty,) = regularization.penalties(layout)
+    problem = StackProblem(
+        network,
+        regularization.loss(CROSS_ENTROPY),
+        layout,
+        {},
+        inputs,
+        targets,
+        torch.full((2, 20), 1 / 20, dtype=torch.float64),
+        torch.full((2, layout.size), 0.05, dtype=torch.float64),
+        terms=(
+            Term(
+                penalty.form,
+                torch.cat(
+                    [
+                        torch.full((2, size), penalty.strengths.get(name, 0.0))
+                        for name, size in zip(layout.names, layout.sizes, strict=True)
+                    ],
+                    dim=1,
+                ).double(),
+            ),
+        ),
+    )
+    training = Newton(gradient_norm=1e-10, dtype="float64")
+    start = Start(torch.zeros(2, layout.size, dtype=torch.float64))
+    fit = training.fit([training] * 2, problem, start, Recorder())
+
+    def objective(flat: NDArray[np.float64]) -> float:
+        weight, bias = flat[:15].reshape(3, 5), flat[15:]
+        outputs = torch.from_numpy(inputs.numpy() @ weight.T + bias)
+        loss = nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
+        l1 = 0.01 * (np.sqrt(flat[:15] ** 2 + 0.01) - 0.1).sum()
+        return float(loss) + 0.025 * float(flat @ flat) + l1
+
+    found = minimize(objective, np.zeros(18), method="BFGS", options={"gtol": 1e-9})
+    assert fit.converged == (True, True)
+    np.testing.assert_allclose(fit.theta[1].numpy(), found.x, atol=1e-5)

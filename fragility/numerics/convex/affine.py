@@ -165,6 +165,7 @@ def is_affine(problem: StackProblem) -> bool:
         and (kinds == [nn.Flatten, nn.Linear] or (flat and kinds == [nn.Linear]))
         and problem.layout == problem.network.layout
         and problem.loss.name in OUTPUT_LOSSES
+        and not problem.terms
     )
 
 

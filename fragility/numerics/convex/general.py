@@ -68,8 +68,10 @@ class GeneralStack(ConvexStack):
             total = (problem.weights * losses).sum()
             (gradient,) = torch.autograd.grad(total, point, create_graph=True)
             (product,) = torch.autograd.grad((gradient * tangent).sum(), point)
-        bent: Tensor = product
-        return bent + problem.decay * tangent
+        bent: Tensor = product + problem.decay * tangent
+        for term in problem.terms:
+            bent = bent + term.strength * term.form.bend(at.curvature[0]) * tangent
+        return bent
 
     def shift(self, theta: Tensor, direction: Tensor) -> Tensor:
         """Returns the largest change of an output, a shift of all outputs counted too."""
