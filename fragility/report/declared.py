@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -20,9 +20,22 @@ def declared(run: Mapping[str, Any], key: str) -> Any:
     value = written.get(key) if isinstance(written, dict) else None
     for override in json.loads(run.get("overrides") or "[]"):
         path, _, text = override.partition("=")
-        if path.strip() == key:
-            value = _yaml(text)
+        first, *below = path.strip().split(".")
+        if first == key:
+            value = _with(value, below, _yaml(text))
     return value
+
+
+def _with(value: Any, path: Sequence[str], new: Any) -> Any:
+    """Returns `value` with `new` at a path of keys and positions."""
+    if not path:
+        return new
+    step, below = path[0], path[1:]
+    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+        place = int(step)
+        return [*value[:place], _with(value[place], below, new), *value[place + 1 :]]
+    known = value if isinstance(value, dict) else {}
+    return {**known, step: _with(known.get(step), below, new)}
 
 
 def equivalence_margin(run: Mapping[str, Any]) -> float:
