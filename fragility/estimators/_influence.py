@@ -23,7 +23,7 @@ from fragility.numerics.curvature import Curvature, CurvatureMatrix, matrix_word
 from fragility.numerics.gradients import (
     combined_gradients,
     gradient_products,
-    per_example_gradients,
+    gradients_at_tests,
 )
 from fragility.numerics.inverse import NegativeCurvature, norm_ratios
 from fragility.numerics.quadrature import Eigenvalues
@@ -105,7 +105,7 @@ class Influence(ModelEstimator):
         solution = self.solve(matrix, damping / departures.curvature_factor, rhs)
         products = gradient_products(matrix.model, matrix.layout, solution.vectors)
         if departures.penalty_in_gradient:
-            slope = matrix.model.decay_vector(matrix.layout) * matrix.model.vector(matrix.layout)
+            slope = matrix.model.penalty_gradient(matrix.layout)
             products = products + (solution.vectors @ slope).unsqueeze(1)
         scores = departures.placed(products * departures.unit(model.n), model)
         facts = self._facts(damping, rhs, solution)
@@ -182,9 +182,7 @@ class Influence(ModelEstimator):
         matrix = CurvatureMatrix(
             model, layout, self.curvature, self.curvature_includes_regularization
         )
-        rhs = per_example_gradients(
-            model, layout, model.test_inputs[test_points], model.test_targets[test_points]
-        )
+        rhs = gradients_at_tests(model, layout, test_points)
         if not bool(torch.isfinite(rhs).all()):
             raise diverged_model()
         return matrix, rhs
