@@ -139,10 +139,13 @@ def print_summary(summary: RunSummary, store: Path, *, quiet: bool) -> None:
         print("Interrupted. The same command continues where it stopped.", file=sys.stderr)
     if not quiet:
         from fragility.cli.agreement import agreement_table
+        from fragility.cli.departures import departures
         from fragility.cli.verdicts import render, verdicts
 
         if table := agreement_table(store, summary.run_id):
             print(table)
+        if said := departures(store, summary.run_id):
+            print(said)
         if not summary.interrupted and (told := render(verdicts(store, summary.run_id))):
             print(told)
         print(f"Report: fragility report {summary.study}{_store_option(store)}  (--open shows it)")

@@ -39,6 +39,7 @@ def plan_record(plan: Plan) -> PlanRecord:
             "n_test": [c.facts.n_test for c in cells],
             "parameters": [c.parameters for c in cells],
             "arm": [c.cell.arm for c in cells],
+            "departure": ["; ".join(c.cell.regularization.departures) or None for c in cells],
         },
         arms={
             "cell_id": [planned.cell_id for planned, _, _ in arms],

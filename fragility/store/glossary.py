@@ -35,6 +35,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "converged": ("BOOLEAN", "Whether training ended by its stopping rule, not by its step limit."),
     "dataset": (_TEXT, "Label of the dataset in the study."),
+    "departure": (
+        _TEXT,
+        "What training does beside descending the objective that influence is taken for; null where"
+        " it does nothing else.",
+    ),
     "detail": (_TEXT, "What the value refers to or how it came about; null if nothing is to say."),
     "device": (_TEXT, "Device the run computed on."),
     "distance": (
@@ -51,6 +56,12 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "estimator": (_TEXT, "Label of the estimator in the study; null where none is concerned."),
     "factors": (_TEXT, "JSON object of every swept dotted path and its value in the cell."),
     "failed": (_INT, "Tasks that failed."),
+    "features": (
+        _TEXT,
+        "JSON object of the example's first 12 columns, before they are standardized; null for a"
+        " picture.",
+    ),
+    "file": (_TEXT, "File of the example, where each has its own; null otherwise."),
     "finished": ("TIMESTAMP", "When it ended, UTC; null if it has not."),
     "grad_norm": (_REAL, "Euclidean norm of the objective's gradient where training ended."),
     "group_id": (
@@ -59,6 +70,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "initial_train_loss": (_REAL, "Mean loss on the training set in use before the first step."),
     "kind": (_TEXT, "The kind of task: train, estimate, retrain, measure or diagnose."),
+    "label": (
+        _TEXT,
+        "Class of the example, or the number to predict, as trained and tested on.",
+    ),
     "loss": (_REAL, "The base model's loss on the example."),
     "measurable": (_TEXT, "What is measured of the test example: its loss, margin, ..."),
     "matrix": (
@@ -83,11 +98,21 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "overrides": (_TEXT, "JSON list of the `--set` arguments."),
     "parameters": (_INT, "Number of the model's parameters."),
     "peak_memory": ("BIGINT", "Highest resident memory of the run in bytes."),
+    "picture": (
+        _TEXT,
+        "The example as a PNG in base64, pixels as in the source, at most 64 on a side; null where"
+        " it is no picture.",
+    ),
     "place": (_INT, "0-based place of the eigenvalue or node in ascending order."),
     "plan_id": (_TEXT, "The plan: all tasks of a study, in order."),
     "point": (_INT, "0-based position of the example in its split as used."),
     "position": (_INT, "0-based position of the task in its record."),
     "predicted_seconds": (_REAL, "Wall time predicted when the run started."),
+    "prediction": (
+        _TEXT,
+        "What the base model makes of a test example, in the form of `label`; null of a training"
+        " example.",
+    ),
     "probability": (
         _REAL,
         "Probability with which the draw of points includes this one; null where none is known.",
@@ -133,6 +158,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "study": (_TEXT, "Name of the study."),
     "study_path": (_TEXT, "File the study was read from, as it was given."),
     "study_text": (_TEXT, "The study's YAML as run, before overrides."),
+    "target": (_INT, "0-based position of the example's class; null in regression."),
     "task_id": (_TEXT, "The task, a hash of everything that decides its result."),
     "test_accuracy": (
         _REAL,

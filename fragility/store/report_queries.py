@@ -54,6 +54,13 @@ FROM cells
 ORDER BY arm, repeat, cell_id""",
 )
 
+DEPARTURES = Query(
+    "departures",
+    "What training does beside descending the objective that influence is taken for.",
+    """\
+SELECT DISTINCT regularization, departure FROM cells WHERE departure IS NOT NULL ORDER BY ALL""",
+)
+
 TARGETS = Query(
     "targets",
     "Which parameters the score covers, what is taken for true, and which parameters that moves.",

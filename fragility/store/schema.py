@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fragility.store.glossary import GLOSSARY
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 """Raise it when a table changes: older databases are then derived anew from the log."""
 
 
@@ -63,6 +63,7 @@ AGREEMENT_COLUMNS = "metric weighting value ci_low ci_high chance ceiling n reas
 SUMMARY_COLUMNS = (
     "metric aggregation weighting value ci_low ci_high share_undefined n_test n reason"
 )
+EXAMPLE_COLUMNS = "source_row file label target prediction features picture"
 SPECTRUM_COLUMNS = "matrix place eigenvalue weight"
 EFFECT_COLUMNS = (
     "replicate removal test_point train_point group_id measurable before after effect score_scale"
@@ -89,7 +90,7 @@ PLAN_TABLES = {
         "plan_cells",
         "One row per cell of a plan.",
         "plan_id cell_id study dataset model regularization training repeat seed factors n_train"
-        " n_test parameters arm",
+        " n_test parameters arm departure",
         seed="Seed of the cell.",
     ),
     "arms": table(
@@ -175,6 +176,11 @@ FACTS = {
             "planted_facts",
             "One row per training example that the dataset of a base model planted.",
             "task_id train_point what original source_row",
+        ),
+        table(
+            "example_facts",
+            "One row per example that a task of a setting's first repeat shows.",
+            f"task_id split point {EXAMPLE_COLUMNS}",
         ),
     )
 }

@@ -8,6 +8,7 @@ from fragility.store.runs import CONTROLS
 from fragility.store.schema import (
     AGREEMENT_COLUMNS,
     EFFECT_COLUMNS,
+    EXAMPLE_COLUMNS,
     POINT_ROLE,
     POINT_VALUE,
     POOLED,
@@ -82,7 +83,7 @@ CELLS = View(
         "cells",
         "One row per cell: one resolved setting of everything, with one base model.",
         "cell_id study dataset model regularization training repeat seed factors n_train n_test"
-        " parameters arm",
+        " parameters arm departure",
         seed="Seed of the cell.",
     ),
     """SELECT DISTINCT * EXCLUDE (plan_id) FROM plan_cells
@@ -232,6 +233,18 @@ PLANTED = View(
     """SELECT DISTINCT t.cell_id, f.train_point, f.what, f.original, f.source_row
     FROM current_tasks t JOIN planted_facts f USING (task_id)""",
 )
+EXAMPLES = View(
+    table(
+        "examples",
+        "One row per example of the first repeat that can be shown: chosen test examples, and the"
+        " training examples with the highest and lowest scores and effects for each.",
+        f"cell_id split point {EXAMPLE_COLUMNS}",
+    ),
+    f"""SELECT t.cell_id, f.split, f.point,
+        {", ".join(f"max(f.{column}) AS {column}" for column in EXAMPLE_COLUMNS.split())}
+    FROM {_labels("kind")} t JOIN example_facts f USING (task_id)
+    GROUP BY t.cell_id, f.split, f.point""",
+)
 
 VIEWS = (
     CURRENT_PLANS,
@@ -242,6 +255,7 @@ VIEWS = (
     TRAININGS,
     POINTS,
     PLANTED,
+    EXAMPLES,
     SCORES,
     EFFECTS,
     GROUPS,

@@ -22,6 +22,7 @@ def section(context: Context) -> Section:
     truth = _sorted(context.source.ask(ask.RETRAININGS))
     data = {
         "models": [_model(context, row) for row in base],
+        "departures": context.source.ask(ask.DEPARTURES),
         "stationarity": curvature.stationarity(context),
         "retrainings": [_retraining(context, row) for row in truth],
         "spectrum": spectra.chart(context),
@@ -29,7 +30,7 @@ def section(context: Context) -> Section:
         "chart": _chart(context, base, truth) if truth else None,
         "tables": [
             data_table(context.source.fetch(query))
-            for query in (ask.BASE_MODELS, ask.DIAGNOSTICS, curved.EFFECTIVE, curved.MOVED)
+            for query in (ask.BASE_MODELS, ask.DEPARTURES, ask.DIAGNOSTICS, curved.EFFECTIVE, curved.MOVED)
         ],
     }
     return Section("convergence", "Model: convergence and curvature", data)

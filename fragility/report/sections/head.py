@@ -108,6 +108,7 @@ def _badges(context: Context) -> list[Badge]:
         _controls(context),
         _convergence(context, ask.BASE_MODELS, "models", "base model"),
         _convergence(context, ask.RETRAININGS, "retrainings", "retraining"),
+        _objective(context),
         _target(context),
         _ceiling(context),
         _failed(context),
@@ -136,6 +137,14 @@ def _convergence(context: Context, query: ask.Query, column: str, noun: str) -> 
     state = "fine" if done == judged else "warn"
     others = f", {count(total - judged)} without a stopping rule" if judged < total else ""
     return Badge(name, f"{count(done)} of {count(judged)} converged{others}", state)
+
+
+def _objective(context: Context) -> Badge:
+    departing = context.source.ask(ask.DEPARTURES)
+    if departing:
+        labels = listing([row["regularization"] for row in departing], 3)
+        return Badge("Objective", f"influence is not taken for what {labels} trains", "warn")
+    return Badge("Objective", "influence is taken for the objective that was trained", "fine")
 
 
 def _target(context: Context) -> Badge:
