@@ -98,6 +98,10 @@ class ImageDataset(Dataset):
             DataError: The files are not what they should be.
         """
 
+    def file_names(self, place: Path, part: Part, rows: NDArray[np.int64]) -> list[str] | None:
+        """Return the file of each example at `rows` (k,), None where one file holds many."""
+        return None
+
     def source_digest(self, directory: Path) -> str:
         """Return the hash of the files' content, which is kept until one of them changes."""
         return self._known(self.place(directory)).content

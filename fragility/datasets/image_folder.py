@@ -92,6 +92,11 @@ class ImageFolder(ImageDataset):
             out[position] = image
         return out
 
+    def file_names(self, place: Path, part: Part, rows: NDArray[np.int64]) -> list[str]:
+        """Return the path of each image from the folder."""
+        listed = _listed(place, part)
+        return [listed[int(row)] for row in rows]
+
 
 def _listed(place: Path, part: Part) -> list[str]:
     """Return the images of one part as paths from `place`, ordered as torchvision orders them."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from fragility.errors import MethodFailure
 from fragility.estimators import Estimate, Estimator
 from fragility.execution.detect import pairs_of_training_points
+from fragility.execution.examples import keep_scored
 from fragility.execution.executors import is_out_of_memory
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
@@ -56,6 +57,8 @@ def estimate(batch: Batch, bench: Workbench, progress: Callable[[float], None]) 
                 train_point=np.tile(np.arange(shape[1]), len(tests)),
                 score=scores.ravel(),
             )
+            if not own:
+                keep_scored(outcome, bench, task, position, tests, scores)
         for name, value in result.diagnostics.items():
             detail = result.details.get(name)
             outcome.add(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fragility.execution.detect import record_detection
+from fragility.execution.examples import keep_removed
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
@@ -148,6 +149,10 @@ def _record_effects(outcome: Outcome, bench: Workbench, task: Task, position: in
                 train_point=members,
             )
     _record_points(outcome, bench, task, planned, position)
+    if removes == "point":
+        mean = (effects.after - effects.before).mean(axis=0).T
+        removed = np.concatenate(effects.members)
+        keep_removed(outcome, bench, task, position, tests, removed, mean)
 
 
 def _named(

@@ -19,7 +19,10 @@ from fragility.errors import StoreDamagedError, StoreError
 from fragility.store.columns import Columns, decode_text, encode_text, is_text, normalize, storable
 from fragility.store.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
+LONG_WORDS = 2**16
+"""Characters of a column's distinct texts up to which the header holds them: it is read often."""
+
 SUFFIX = ".safetensors"
 
 
@@ -52,12 +55,15 @@ class BatchRecord:
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a record without reading its arrays; `texts` maps text columns to words."""
+    """What is known of a record without reading its arrays.
+
+    `texts` maps text columns to their words, or to None where the words are an array of their own.
+    """
 
     batch_id: str
     finished: str
     tasks: tuple[TaskResult, ...]
-    texts: Mapping[str, Mapping[str, list[str]]]
+    texts: Mapping[str, Mapping[str, list[str] | None]]
 
     @property
     def moment(self) -> datetime:
@@ -87,12 +93,16 @@ def write_record(root: Path, record: BatchRecord) -> Path:
     """
     utc(record.finished)
     tensors: dict[str, NDArray[Any]] = {}
-    texts: dict[str, dict[str, list[str]]] = {}
+    texts: dict[str, dict[str, list[str] | None]] = {}
     for table, columns in record.tables.items():
         texts[table] = {}
         for column, values in _checked(record, table, columns).items():
             if is_text(values):
-                values, texts[table][column] = encode_text(values)
+                values, words = encode_text(values)
+                long = sum(map(len, words)) > LONG_WORDS
+                texts[table][column] = None if long else words
+                if long:
+                    tensors[f"words/{table}/{column}"] = _packed(words)
             tensors[f"table/{table}/{column}"] = values
     for name, array in record.arrays.items():
         if array.ndim == 0 or len(array) != len(record.tasks):
@@ -100,7 +110,8 @@ def write_record(root: Path, record: BatchRecord) -> Path:
         # safetensors writes the memory of a strided array as if it were contiguous.
         tensors[f"array/{name}"] = np.asarray(array, order="C")
     header = {
-        "format": FORMAT,
+        # Versions that know only the first format read what needs no more.
+        "format": FORMAT if any(name.startswith("words/") for name in tensors) else 1,
         "batch_id": record.batch_id,
         "finished": record.finished,
         "tasks": [_task(task) for task in record.tasks],
@@ -196,11 +207,18 @@ def read_table(path: Path, header: Header, table: str) -> dict[str, NDArray[Any]
     """Returns a record's rows of one fact table, `task` included; empty if it has none."""
     prefix = f"table/{table}/"
     columns = _read(path, prefix)
-    texts = header.texts.get(table, {})
+    texts = dict(header.texts.get(table, {}))
+    if None in texts.values():
+        apart = _read(path, f"words/{table}/")
+        texts |= {name: json.loads(words.tobytes()) for name, words in apart.items()}
     return {
-        name: decode_text(values, texts[name]) if name in texts else values
+        name: decode_text(values, texts.get(name) or []) if name in texts else values
         for name, values in columns.items()
     }
+
+
+def _packed(words: list[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(words).encode(), dtype=np.uint8)
 
 
 def read_record(path: Path) -> BatchRecord:

@@ -90,6 +90,26 @@ def _same(read: Any, written: Any, exact: bool = True) -> None:
         assert read.dtype == written.dtype
 
 
+def test_long_texts_stand_apart_from_the_header(tmp_path: Path) -> None:
+    def saved(pictures: list[str | None]) -> tuple[Path, list[str | None]]:
+        columns: Any = {"task": np.zeros(3, int), "picture": pictures, "name": ["é", "b", "é"]}
+        tasks = (TaskResult("t", "train", "ok", None, 1.0),)
+        record = BatchRecord("batch", samples.DAY.format(3), tasks, {"facts": columns})
+        path = write_record(tmp_path, record)
+        found = read_record(path).tables["facts"]
+        assert found["name"].tolist() == ["é", "b", "é"]
+        return path, found["picture"].tolist()
+
+    long = ["x" * 70_000, None, "é" * 10]
+    path, found = saved(long)
+    assert found == long
+    assert int.from_bytes(path.read_bytes()[:8], "little") < 2_000
+    assert b'\\"format\\": 2' in path.read_bytes()
+    path, found = saved(["x", None, "y"])
+    assert found == ["x", None, "y"]
+    assert b'\\"format\\": 1' in path.read_bytes()
+
+
 def test_a_batch_that_is_finished_again_gets_another_file(tmp_path: Path) -> None:
     paths = [write_record(tmp_path, samples.record("b", ["t"])) for _ in range(3)]
     assert [path.name for path in paths] == [
