@@ -1,4 +1,4 @@
-"""Classes that a study names: `file.py:Name`, or `package.module:Name`.
+"""Classes and functions that a study names: `file.py:Name`, or `package.module:Name`.
 
 `find` reads and hashes the source and runs none of it; `load` runs it.
 """
@@ -28,7 +28,9 @@ _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True)
 class Code:
-    """A named class that is found and not run: `path` holds its source, `content` for a file.
+    """A named class or function that is found and not run: `path` holds its source.
+
+    `content` is what a file held then; of a module it is None.
 
     `digest` changes with the source; for a module also with the version of what was installed.
     """
@@ -41,7 +43,7 @@ class Code:
 
 
 def find(reference: str, directory: Path) -> Code:
-    """Returns where a named class stands; nothing is imported.
+    """Returns where a named class or function stands; nothing is imported.
 
     Args:
         reference: `file.py:Name` with a path below `directory`, or `package.module:Name`.
@@ -76,15 +78,18 @@ def load(code: Code) -> object:
     try:
         module = _run(code) if code.content is not None else importlib.import_module(code.where)
     except (Exception, SystemExit) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
-        raise UsageError(
-            f"importing `{code.where}` fails{_line(error, code.path)}: {told}."
-        ) from error
+        raise UsageError(f"importing `{code.where}` fails{where_it_fails(error, code)}.") from error
     found = vars(module).get(code.name)
     if found is None:
         near = did_you_mean(code.name, [name for name in vars(module) if name[0] != "_"])
         raise UsageError(f"`{code.where}` has no `{code.name}`.{near}")
     return found
+
+
+def where_it_fails(error: BaseException, code: Code) -> str:
+    """Returns ` in line 7: KeyError: 'no'`, of the last line of the code that an error left."""
+    told = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+    return f"{_line(error, code.path)}: {told}"
 
 
 def _run(code: Code) -> ModuleType:

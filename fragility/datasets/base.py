@@ -188,6 +188,11 @@ class Dataset(Method):
             DataError: A file is missing.
         """
 
+    @property
+    def known(self) -> bool:
+        """Whether examples can be loaded: those of a study's own code cannot before a run."""
+        return True
+
     def outline(self, seed: int, directory: Path) -> Facts | None:
         """Return the facts where they are known without the inputs, else None.
 

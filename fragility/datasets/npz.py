@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fragility.datasets._arrays import example_array, label_array
 from fragility.datasets._image_dataset import ImageDataset, Part
 from fragility.datasets._known import Index
 from fragility.datasets._places import local_path
 from fragility.errors import DataError
-
-COLOURS = (1, 3, 4)
 
 
 class Npz(ImageDataset):
@@ -52,7 +51,10 @@ class Npz(ImageDataset):
     def index(self, place: Path) -> Index:
         """Return the labels, and the shape of an example."""
         arrays = {part: _array(place, f"x_{part}") for part in ("train", "test")}
-        labels = {part: _labels(place, f"y_{part}") for part in ("train", "test")}
+        labels = {
+            part: label_array(_stored(place, f"y_{part}"), place, f"y_{part}")
+            for part in ("train", "test")
+        }
         for part, array in arrays.items():
             if len(array) != len(labels[part]) or not len(array):
                 raise DataError(
@@ -89,43 +91,7 @@ class Npz(ImageDataset):
 
 
 def _array(path: Path, name: str) -> NDArray[np.generic]:
-    """Return inputs (n, ...), images as (n, channels, height, width)."""
-    values = _stored(path, name)
-    if values.dtype == np.uint8:
-        if values.ndim not in (3, 4):
-            raise DataError(
-                f"{path}: `{name}` holds 8-bit numbers of shape {values.shape}, which is not that"
-                " of images.",
-                "Images are (n, height, width) or (n, channels, height, width); store features as"
-                " decimal numbers.",
-            )
-        if values.ndim == 3:
-            return values[:, None]
-        last = values.shape[1] not in COLOURS and values.shape[3] in COLOURS
-        return values.transpose(0, 3, 1, 2) if last else values
-    if values.dtype not in (np.float16, np.float32, np.float64) or values.ndim < 2:
-        raise DataError(
-            f"{path}: `{name}` holds {values.dtype} of shape {values.shape}.",
-            "Store unsigned 8-bit images or decimal numbers, an example a row.",
-        )
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"{path}: `{name}` has values that are missing or not finite.",
-            "Fill in or remove these examples; nothing is imputed.",
-        )
-    return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _labels(path: Path, name: str) -> NDArray[np.generic]:
-    values = _stored(path, name)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "iubU":
-        raise DataError(
-            f"{path}: `{name}` holds {values.dtype} of shape {values.shape}, not classes.",
-            "Store one whole number or text an example.",
-        )
-    return values
+    return example_array(_stored(path, name), path, name)
 
 
 def _stored(path: Path, name: str) -> NDArray[np.generic]:

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import (
-    JsonValue,
-    PositiveInt,
-    PrivateAttr,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import JsonValue, PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
 
-from fragility.code import Code, find
-from fragility.errors import MethodFailure, UsageError
+from fragility.errors import MethodFailure
 from fragility.estimators.base import Estimate, Estimator
-from fragility.method import JSON
 from fragility.numerics.network import ParameterSet
 from fragility.numerics.trained import TrainedModel
+from fragility.own_code import OwnCode
 
 T = TypeVar("T")
 _PARAMETERS: TypeAdapter[ParameterSet | None] = TypeAdapter(ParameterSet)
 _ENSEMBLE: TypeAdapter[int] = TypeAdapter(PositiveInt)
 
 
-class Python(Estimator):
+class Python(OwnCode, Estimator):
     """An estimator of yours, from a file beside the study or from an installed module.
 
     The file is read and hashed when the study is loaded, so that an edit computes anew, and it is
@@ -47,25 +37,6 @@ class Python(Estimator):
     """The class: `file.py:Name`, with a path below the study's folder, or `package.module:Name`."""
     settings: Mapping[str, JsonValue] = {}
     """Fields of the class; checked when a run has imported it."""
-    _code: Code = PrivateAttr()
-
-    @field_validator("python")
-    @classmethod
-    def _is_there(cls, reference: str, info: ValidationInfo) -> str:
-        try:
-            find(reference, _directory(info.context))
-        except UsageError as error:
-            raise ValueError(str(error)) from error
-        return reference
-
-    def model_post_init(self, context: Any) -> None:
-        """Keeps the code as it is when the study is loaded."""
-        self._code = find(self.python, _directory(context))
-
-    @property
-    def code(self) -> Code:
-        """The class's source, as it was when the study was loaded."""
-        return self._code
 
     @property
     def scored(self) -> ParameterSet | None:
@@ -89,27 +60,8 @@ class Python(Estimator):
         except (KeyError, ValidationError):
             return default
 
-    def identity(self) -> dict[str, JSON]:
-        """Returns the fields with the hash of the code."""
-        return {**super().identity(), "code": self.code.digest}
-
     def estimate(self, model: TrainedModel, test_points: Tensor) -> Estimate:
         """Raises MethodFailure: a run puts the class itself in this one's place."""
         raise MethodFailure(
             f"`{self.python}` is not imported.", "Use `fragility run --allow-code`."
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Python) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[str, str, str]:
-        # Text, because settings are not hashable, and `1` and `true` must stay apart.
-        return (self.python, json.dumps(self.settings, sort_keys=True), self.code.digest)
-
-
-def _directory(context: Mapping[str, Path] | None) -> Path:
-    return context["study_dir"] if context else Path()

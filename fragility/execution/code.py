@@ -11,32 +11,38 @@ from fragility.code import load
 from fragility.errors import Problem, StudyError, UsageError
 from fragility.estimators import Estimator
 from fragility.estimators.python import Python
+from fragility.method import Method
+from fragility.own_code import CalledCode, OwnCode
 from fragility.plan.tasks import Plan, PlannedCell
+from fragility.study.expansion import PartKey
 from fragility.study.load import LoadedStudy
-from fragility.study.settings import named_classes, problem_of_class, with_settings
-from fragility.study.sweep import Row
+from fragility.study.settings import own_code, problem_of_code, with_settings
 
 
-def imported(loaded: LoadedStudy, *, allowed: bool) -> dict[Python, Estimator]:
-    """Returns the estimators whose classes the study names, made of their settings.
+def imported(loaded: LoadedStudy, *, allowed: bool) -> tuple[LoadedStudy, dict[Python, Estimator]]:
+    """Returns the study with its code imported, and its estimators' classes with their settings.
 
     Raises:
-        UsageError: the study names some, and running its code is not allowed.
-        StudyError: a class cannot be imported, is no estimator, or refuses its settings.
+        UsageError: the study names code, and running it is not allowed.
+        StudyError: it cannot be imported, or is not what its place in the study asks for.
     """
-    named = list(named_classes(loaded))
+    named = dict(own_code(loaded))
     if named and not allowed:
-        raise _not_allowed(loaded, {label: python for label, _, python in named})
-    found: dict[Python, Estimator] = {}
+        raise _not_allowed(loaded, named)
+    parts: dict[PartKey, Method] = dict(loaded.expansion.parts)
+    estimators: dict[Python, Estimator] = {}
     problems: list[Problem] = []
-    for label, row, python in named:
+    for key, method in named.items():
         try:
-            found[python] = _made(loaded, label, row, python)
+            if isinstance(method, Python):
+                estimators[method] = _made(loaded, key, method)
+            elif isinstance(method, CalledCode):
+                parts[key] = _called(loaded, key, method)
         except StudyError as error:
             problems += error.problems
     if problems:
         raise StudyError(str(loaded.path), list(dict.fromkeys(problems)), loaded.text)
-    return found
+    return replace(loaded, expansion=replace(loaded.expansion, parts=parts)), estimators
 
 
 def with_code(plan: Plan, found: Mapping[Python, Estimator]) -> Plan:
@@ -52,9 +58,9 @@ def with_code(plan: Plan, found: Mapping[Python, Estimator]) -> Plan:
     return replace(plan, cells=tuple(map(filled, plan.cells))) if found else plan
 
 
-def _not_allowed(loaded: LoadedStudy, named: Mapping[str, Python]) -> UsageError:
-    sources = dict.fromkeys(str(python.code.path) for python in named.values())
-    labels = ", ".join(f"`{label}`" for label in named)
+def _not_allowed(loaded: LoadedStudy, named: Mapping[PartKey, OwnCode]) -> UsageError:
+    sources = dict.fromkeys(str(method.code.path) for method in named.values())
+    labels = ", ".join(dict.fromkeys(f"`{label}`" for _, label, _ in named))
     return UsageError(
         f"{loaded.label} runs code of its own, {', '.join(f'`{path}`' for path in sources)} "
         f"for {labels}, and a run does that only when it is told to. Nothing was run.",
@@ -62,14 +68,22 @@ def _not_allowed(loaded: LoadedStudy, named: Mapping[str, Python]) -> UsageError
     )
 
 
-def _made(loaded: LoadedStudy, label: str, row: Row, python: Python) -> Estimator:
+def _called(loaded: LoadedStudy, key: PartKey, method: CalledCode) -> CalledCode:
+    try:
+        return method.imported(load(method.code))
+    except UsageError as error:
+        raise problem_of_code(loaded, key, str(error)) from error
+
+
+def _made(loaded: LoadedStudy, key: PartKey, python: Python) -> Estimator:
+    _, label, row = key
     try:
         method = _estimator_class(python.code.name, load(python.code))
     except UsageError as error:
-        raise problem_of_class(loaded, label, row, str(error)) from error
+        raise problem_of_code(loaded, key, str(error)) from error
     made = with_settings(loaded, label, row, python, method)
     if unplanned := _unplanned(python, made):
-        raise problem_of_class(loaded, label, row, unplanned)
+        raise problem_of_code(loaded, key, unplanned)
     return made
 
 

@@ -22,11 +22,14 @@ from fragility.study.load import LoadedStudy
 
 @dataclass(frozen=True)
 class Preview:
-    """A plan and its summary; `predicted_seconds` is for the tasks that are not done."""
+    """A plan and its summary; `predicted_seconds` is for the tasks that are not done.
+
+    It is None where the study has code of its own, which a plan does not run.
+    """
 
     plan: Plan
     summary: PlanSummary
-    predicted_seconds: float
+    predicted_seconds: float | None
     device: str
     threads: int
 
@@ -50,11 +53,12 @@ def preview(loaded: LoadedStudy, store_root: Path, options: RunOptions) -> Previ
             placements=tuple(task for task in plan.placements if task.task_id in wanted),
             batches=plan.left(wanted),
         )
+        known = all(c.cell.dataset.known and c.cell.model.known for c in plan.cells)
         bench = Workbench(plan, catalog, store, pick_device(options.device))
         return Preview(
             plan=asked,
             summary=summarize(asked, done, last_resolved(store_root, plan.study)),
-            predicted_seconds=predict_seconds(bench, asked.left(wanted - done)),
+            predicted_seconds=predict_seconds(bench, asked.left(wanted - done)) if known else None,
             device=str(bench.device),
             threads=torch.get_num_threads(),
         )

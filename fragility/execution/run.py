@@ -77,7 +77,7 @@ def run_study(
     """
     started = perf_counter()
     device = pick_device(options.device)
-    code = imported(loaded, allowed=options.allow_code)
+    loaded, code = imported(loaded, allowed=options.allow_code)
     catalog = Catalog(loaded.path.parent)
     plan = with_code(compile_study(loaded, catalog, options.memory), code)
     if before is not None:

@@ -24,6 +24,11 @@ class Model(Method):
         """Whether the mean loss is convex in the parameters."""
         return False
 
+    @property
+    def known(self) -> bool:
+        """Whether the architecture is known: that of a study's own code is not before a run."""
+        return True
+
     def network(self, input_shape: tuple[int, ...], outputs: int) -> Network:
         """Returns the architecture without values."""
         return _network(self, input_shape, outputs)

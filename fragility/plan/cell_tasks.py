@@ -47,7 +47,7 @@ class CellTasks:
         if refusal := cell.regularization.refusal(planned.facts.task, planned.facts.input_shape):
             raise self._error(f"regularization.{cell.regularization_label}", UsageError(refusal))
         noise = cell.regularization.noise(cell.training)
-        if noise.dropout and not can_mask(planned.network):
+        if noise.dropout and cell.model.known and not can_mask(planned.network):
             message = (
                 f"`dropout` masks hidden affine layers of a sequence; `{cell.model.kind}` has none."
             )
@@ -80,6 +80,8 @@ class CellTasks:
         return tasks
 
     def _check_parameters(self) -> None:
+        if not self.planned.cell.model.known:
+            return
         cell, network = self.planned.cell, self.planned.network
         named = {f"estimators.{label}": e.scored for label, e in cell.estimators.items()}
         named |= {f"procedures.{label}": p.parameters for label, p in cell.procedures.items()}

@@ -116,5 +116,7 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
 
 
 @lru_cache(maxsize=256)
-def _parameters(model: Model, input_shape: tuple[int, ...], outputs: int) -> int:
+def _parameters(model: Model, input_shape: tuple[int, ...], outputs: int) -> int | None:
+    if not model.known:
+        return None
     return model.network(input_shape, outputs).layout.size

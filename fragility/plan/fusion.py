@@ -105,7 +105,7 @@ def _limit(planned: PlannedCell, task: Task, memory: int) -> int:
         return _CELLS_A_BATCH
     # Activations are held for a few models at a time; example weights, optimizer state (L-BFGS
     # keeps the most) and features of a frozen prefix for all.
-    numbers = 3 * facts.n_train + _NUMBERS_A_PARAMETER * planned.parameters
+    numbers = 3 * facts.n_train + _NUMBERS_A_PARAMETER * (planned.parameters or 0)
     numbers += _features(planned, task)
     return max(1, memory // (8 * numbers))
 

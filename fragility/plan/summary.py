@@ -64,13 +64,19 @@ def summarize(plan: Plan, done: frozenset[str], before: Mapping[str, JSON] | Non
 
 
 def _notes(planned: PlannedCell) -> Iterator[str]:
-    network, model = planned.network, planned.cell.model_label
-    for name, procedure in planned.cell.procedures.items():
+    cell, model = planned.cell, planned.cell.model_label
+    for label, known in ((cell.dataset_label, cell.dataset.known), (model, cell.model.known)):
+        if not known:
+            yield f"{label}: code that a run imports; until then memory and time are not known"
+    for name, procedure in cell.procedures.items():
         if rule := procedure.adaptive:
             yield (
                 f"{name}: {rule.pilot} replicates to begin with; a run then decides on up to "
                 f"{rule.max}, for a reliability of {rule.target_reliability:g}"
             )
+        if not cell.model.known:
+            continue
+        network = planned.network
         if network.select(procedure.parameters) == network.layout:
             continue
         shape = planned.features(name)

@@ -44,14 +44,17 @@ class Task:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell with what the compiler found out about it."""
+    """A cell with what the compiler found out about it.
+
+    `parameters` is None where the model is code of the study's own that no run has imported.
+    """
 
     cell: Cell
     cell_id: str
     data_id: str
     train_id: str
     facts: Facts
-    parameters: int
+    parameters: int | None
 
     @property
     def network(self) -> Network:
@@ -61,9 +64,12 @@ class PlannedCell:
     def features(self, procedure: str) -> tuple[int, ...] | None:
         """Returns the shape of what a procedure's frozen prefix makes of one example.
 
-        None where a retraining runs the whole network at every step, as it does where its images
-        are changed at random; what is masked at random is no part of a prefix.
+        None where the architecture is not known yet, and where a retraining runs the whole network
+        at every step, as it does where its images are changed at random; what is masked at random
+        is no part of a prefix.
         """
+        if not self.cell.model.known:
+            return None
         how = self.cell.procedures[procedure]
         noise = self.cell.regularization.noise(how.retraining(self.cell.training))
         if noise.augments:

@@ -1,4 +1,4 @@
-"""The fields of a class that a study names, checked as every other part of the study."""
+"""The code that a study names, and the fields of its classes, checked as the rest of the study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from fragility.errors import StudyError
 from fragility.estimators import Estimator
 from fragility.estimators.python import Python
-from fragility.study.expansion import STUDY
+from fragility.own_code import OwnCode
+from fragility.study.expansion import STUDY, PartKey
 from fragility.study.load import LoadedStudy
 from fragility.study.nodes import Node, Place
 from fragility.study.overrides import with_overrides
@@ -20,11 +21,11 @@ from fragility.study.sweep import Row, substituted
 from fragility.study.yaml import parse
 
 
-def named_classes(loaded: LoadedStudy) -> Iterator[tuple[str, Row, Python]]:
-    """Yields every estimator whose class the study names: its label, swept values, and itself."""
-    for (_, label, row), method in loaded.expansion.parts.items():
-        if isinstance(method, Python):
-            yield label, row, method
+def own_code(loaded: LoadedStudy) -> Iterator[tuple[PartKey, OwnCode]]:
+    """Yields every method whose code the study names, with its section, label and swept values."""
+    for key, method in loaded.expansion.parts.items():
+        if isinstance(method, OwnCode):
+            yield key, method
 
 
 def with_settings(
@@ -49,9 +50,10 @@ def with_settings(
         ) from None
 
 
-def problem_of_class(loaded: LoadedStudy, label: str, row: Row, text: str) -> StudyError:
-    """Returns an error at the place where the study names the class."""
-    path = ("estimators", label, "python")
+def problem_of_code(loaded: LoadedStudy, key: PartKey, text: str) -> StudyError:
+    """Returns an error at the place where the study names the code."""
+    section, label, row = key
+    path = (section, label, "python")
     node = _written(loaded, row).get(path)
     assert node is not None
     return StudyError(str(loaded.path), [problem_at(node.place, path, text)], loaded.text)

@@ -38,7 +38,8 @@ def same(a: Data, b: Data) -> bool:
 
 
 def test_the_room_holds_every_kind() -> None:
-    assert sorted(DATASETS.methods) == sorted([*BUNDLED, *IMAGES, "synthetic", "csv", "parquet"])
+    others = ["synthetic", "csv", "parquet", "python"]
+    assert sorted(DATASETS.methods) == sorted([*BUNDLED, *IMAGES, *others])
 
 
 @pytest.mark.parametrize("kind", [*BUNDLED, "synthetic"])
