@@ -7,7 +7,7 @@ UV_VERSION ?= 0.13.9
 PYTEST_ARGS ?= -n 2
 DATA ?= data
 PEERS ?=
-DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.warm.steps=750
+DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.published.steps=750
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
