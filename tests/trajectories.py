@@ -16,9 +16,11 @@ from fragility.numerics.trained import TrainedModel
 from fragility.regularizers.weight_decay import WeightDecay
 from fragility.training import TRAINING, Fit, Recorder, Start, Training
 from fragility.training.replay import history
+from fragility.training.restraints import Restraints
 from tests.problems import data, test_losses, with_parameters
 
 ORDER = 5
+FREE = Restraints()
 
 
 def full_batch(optimizer: str, steps: int = 30, **fields: Any) -> Training:
@@ -36,7 +38,6 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "nesterov": {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.8, "nesterov": True},
     "adam": {"kind": "adam", "learning_rate": 0.03},
     "amsgrad": {"kind": "adam", "learning_rate": 0.05, "betas": [0.7, 0.9], "amsgrad": True},
-    "adamw": {"kind": "adamw", "learning_rate": 0.03, "weight_decay": 0.1},
     "lbfgs": {"kind": "lbfgs"},
 }
 
@@ -57,6 +58,7 @@ class Run:
     n: int = 40
     outputs: int = 3
     silent_feature: int | None = None
+    restraints: Restraints = FREE
 
     @cached_property
     def untrained(self) -> TrainedModel:
@@ -89,7 +91,8 @@ class Run:
         )
         stack = [self.training] * len(weights)
         begin = Start(start, orders=[ORDER] * len(weights))
-        return self.training.fit(stack, problem, begin, recorder or Recorder())
+        restraints = [self.restraints] * len(weights)
+        return self.training.fit(stack, problem, begin, recorder or Recorder(), restraints)
 
     def weights(self, rows: int = 1) -> torch.Tensor:
         return torch.full((rows, self.n), 1 / self.n, dtype=torch.float64)
@@ -99,9 +102,9 @@ class Run:
         """The base model, trained alone, with its history."""
         untrained = self.untrained
         trained = with_parameters(untrained, self.fit(self.weights()).theta[0])
-        return replace(
-            trained, history=history(self.training, trained, lambda: untrained.parameters, ORDER)
-        )
+        start = lambda: untrained.parameters  # noqa: E731
+        followed = history(self.training, trained, start, ORDER, self.restraints)
+        return replace(trained, history=followed)
 
     def slopes(self, points: Sequence[int], step: float = 1e-4) -> torch.Tensor:
         """Central differences of whole trainings: how test losses rise as weights fall, (T, m)."""

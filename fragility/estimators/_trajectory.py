@@ -14,14 +14,20 @@ def followed(model: TrainedModel, kind: str) -> tuple[History, float]:
     """Returns the model's history, and how far from the model it ends; see `FURTHEST`.
 
     Raises:
-        MethodFailure: there is none, or it ends elsewhere.
+        MethodFailure: there is none, it ends elsewhere, or the model is an average along it.
     """
     history = model.history
     if history is None:
         raise MethodFailure(
             f"`{kind}` follows first-order training step by step, and this model was trained "
             "another way.",
-            "Train with `sgd`, `adam` or `adamw`, on the full batch or on minibatches.",
+            "Train with `sgd` or `adam`, on the full batch or on minibatches.",
+        )
+    if history.averaged:
+        raise MethodFailure(
+            f"`{kind}` follows a training to its last iterate, and this model is an average of "
+            "many.",
+            "Drop `swa` from the regularization, or use an estimator that takes the model alone.",
         )
     end = model.vector(model.network.layout)
     moved = float((end - history.start).norm())

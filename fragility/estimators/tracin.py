@@ -30,7 +30,7 @@ class TracIn(GradientEstimator):
     On minibatches every example counts 1/n of each step, its share on average.
 
     Valid when: training is by sgd without momentum. With momentum m the steps are 1/(1 - m) times
-        as long, so that scores keep their order and not their scale; for adam and adamw the
+        as long, so that scores keep their order and not their scale; for adam the
         learning rate is not the length of a step, whose coordinates have lengths of their own.
     Cost: at most two trainings, and for each checkpoint a gradient of every example. Memory for S
         steps: about 7 sqrt(S) times the parameters.

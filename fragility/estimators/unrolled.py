@@ -27,12 +27,13 @@ class Unrolled(ModelEstimator):
     The score is -(1/n) d f_t(theta_S) / d w_i, where theta_S is what S steps of training make of
     J = sum_i w_i l_i + penalty from the same start, in the same order: derivatives are carried back
     through every step as it was taken, by products with the Hessian of the step's batch and by the
-    optimizer's own rule, weight decay included. Learning rates and the number of steps count as
-    constants. It predicts to first order what a retraining with `start: cold`, `order: shared` and
-    `removal: zero_weight` measures, whether or not the model is at an optimum; at one it has
-    forgotten its start and agrees with `exact`.
+    optimizer's own rule, clipping and decoupled weight decay included. Learning rates and the
+    number of steps count as constants. It predicts to first order what a retraining with `start:
+    cold`, `order: shared` and `removal: zero_weight` measures, whether or not the model is at an
+    optimum; at one it has forgotten its start and agrees with `exact`. An average of iterates
+    (`swa`) is not followed.
 
-    Valid when: training is by sgd, adam or adamw and depends smoothly on the weights. A removal
+    Valid when: training is by sgd or adam and depends smoothly on the weights. A removal
         that moves a ReLU's kink or the step at which a learning rate falls acts by a jump; so does
         one that turns the sign of a gradient's coordinate in the first steps of adam, which are as
         long as the learning rate however small the gradient: a larger `epsilon` smooths them.

@@ -57,6 +57,10 @@ class History(Protocol):
         """The parameters (P,) after the last step."""
 
     @property
+    def averaged(self) -> bool:
+        """Whether the model is an average of iterates, and not the parameters at the end."""
+
+    @property
     def rates(self) -> Tensor:
         """The learning rate of each step, (S,)."""
 

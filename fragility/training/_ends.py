@@ -28,23 +28,38 @@ class Stateful(Protocol):
 class Ends:
     """The ends of K models, by their positions in the whole stack."""
 
-    def __init__(self, theta: Tensor, memory: Mapping[str, Tensor]) -> None:
+    def __init__(self, theta: Tensor, memory: Mapping[str, Tensor], *, averaged: bool) -> None:
         zeros = theta.new_zeros(len(theta))
         self.theta = theta.clone()
+        # Without averages a model is its last iterate.
+        self.iterate = theta.clone() if averaged else theta.new_zeros(len(theta), 0)
         self.steps = torch.zeros(len(theta), dtype=torch.long, device=theta.device)
         self.norm, self.loss = zeros, zeros.clone()
         self.diverged = torch.zeros_like(zeros, dtype=torch.bool)
         self.memory = {name: torch.zeros_like(value) for name, value in memory.items()}
 
     def note(
-        self, models: Tensor, steps: int, theta: Tensor, here: Evaluation, memory: State
+        self,
+        models: Tensor,
+        steps: int,
+        theta: Tensor,
+        iterate: Tensor,
+        here: Evaluation,
+        memory: State,
     ) -> None:
         """Takes note of models that end, given the evaluation of the whole objective there."""
         self.theta[models], self.steps[models] = theta, steps
+        if self.averaged:
+            self.iterate[models] = iterate
         self.norm[models], self.loss[models] = here.gradient.norm(dim=1), here.data_loss
         self.diverged[models] = ~finite(here)
         for name, value in memory.items():
             self.memory[name][models] = value
+
+    @property
+    def averaged(self) -> bool:
+        """Whether a model may be another than its last iterate."""
+        return self.iterate.shape[1] > 0
 
     def state(self) -> State:
         """Returns the ends so far."""
@@ -54,7 +69,7 @@ class Ends:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Takes over ends."""
         self.memory = without("memory", state)
-        for name in ("theta", "steps", "norm", "loss", "diverged"):
+        for name in ("theta", "iterate", "steps", "norm", "loss", "diverged"):
             setattr(self, name, state[name])
 
     def fit(self, stack: Sequence[Training], initial_loss: Tensor, gradients: str) -> Fit:
@@ -72,6 +87,7 @@ class Ends:
             diverged=self.diverged,
             memory=self.memory,
             gradients=gradients,
+            iterate=self.iterate if self.averaged else None,
         )
 
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem
-from fragility.training._early_stopping import Waiting
 from fragility.training._orders import Orders
 from fragility.training._running import Running
 from fragility.training.base import Fit, Recorder, Start, State
 from fragility.training.optimizers import FirstOrder
+from fragility.training.restraints import Restraints
 
 if TYPE_CHECKING:
     from fragility.training.minibatch import Minibatch
@@ -24,7 +24,12 @@ class Loop(Running):
     """The running state, with the place in the epoch."""
 
     def __init__(
-        self, stack: Sequence[Minibatch], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[Minibatch],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints],
     ) -> None:
         if len(start.orders) != len(stack):
             raise ValueError("minibatch training needs the seed of each model's example order")
@@ -32,14 +37,11 @@ class Loop(Running):
         self.size = min(stack[0].batch_size, n)
         self.batches = -(-n // self.size)
         limits = torch.tensor([one.epochs for one in stack], device=device)
-        super().__init__(stack, problem, start, recorder, limits, self.batches)
+        super().__init__(stack, problem, start, recorder, limits, restraints, self.batches)
         self.stack = stack
         self.most = max(1, self.batches * int(limits.max()))
         self.orders = Orders(start.orders, n, device)
-        self.waiting = Waiting([one.early_stopping for one in stack], self.theta)
-        self.parts["waiting"] = self.waiting
-        stops = self.watches_norm or any(one.early_stopping for one in stack)
-        may_end_early = stops or self.done() is not None
+        may_end_early = self.watches_norm or self.done() is not None
         known = 0 if may_end_early or not self.orders.shared else int(limits.sum()) * self.batches
         self.problem, self.gradients = compiled(problem, known, self.size)
         self.rows: Tensor | None = None
@@ -65,24 +67,25 @@ class Loop(Running):
             self.recorder.progress(self.step / self.most)
 
     def _take(self, rows: Tensor) -> None:
-        here = self.problem.evaluate_rows(self.theta, rows)
+        here = self.problem.at(self.step).evaluate_rows(self.theta, rows)
         assert isinstance(self.stepper, FirstOrder)
-        self.theta = self.stepper.move(self.theta, here.gradient, self.rates.current)
+        self.theta = self.stepper.move(self.theta, here.gradient, self.current_rates)
         if not self.rates.follows_loss:
-            self.rates.update(here.data_loss)
+            self.follow(self.step // self.batches, here.data_loss)
         self.loss = self.loss + here.data_loss * (rows.shape[-1] / self.problem.weights.shape[1])
         self.step += 1
 
     def _end_epoch(self) -> None:
+        epoch = self.step // self.batches - 1
         if self.rates.follows_loss:
-            self.rates.update(self.loss)
-        self.waiting.update(self.loss)
+            self.follow(epoch, self.loss)
+        self.end_unit(epoch, self.loss)
         self.rows = None
 
     def _stop(self, epoch: int) -> None:
         """Lets models go that are done, and begins an epoch of the others."""
         here = None
-        stopped = (self.limits <= epoch) | self.waiting.over() | ~torch.isfinite(self.loss)
+        stopped = (self.limits <= epoch) | ~torch.isfinite(self.loss)
         if (done := self.done()) is not None:
             stopped = stopped | done
         if epoch == 0 or self.watches_norm:
@@ -92,13 +95,7 @@ class Loop(Running):
                 self.initial_loss = here.data_loss
         leaving = (stopped & self.active).nonzero().squeeze(1)
         if len(leaving):
-            theta = self.theta[leaving]
-            memory = {name: value[leaving] for name, value in self.memory().items()}
-            if here is None:
-                end = self.problem.select(leaving).evaluate(theta)
-            else:
-                end = here.select(leaving)
-            self.ends.note(self.models[leaving], self.step, theta, end, memory)
+            self.leave(leaving, here)
             self.active = self.active & ~stopped
             self.compact()
         self.loss = torch.zeros_like(self.loss)

@@ -9,8 +9,10 @@ from pydantic import ConfigDict
 from torch import Tensor
 
 from fragility.numerics.history import Adjoint
+from fragility.training._steered import steered
 from fragility.training.base import State
 from fragility.training.optimizers import FirstOrder, Optimizer
+from fragility.training.restraints import Restraints
 
 
 class Notes:
@@ -37,11 +39,17 @@ class Watched(Optimizer):
     kind: str = "watched"
     optimizer: Optimizer
     notes: Notes
+    restraints: Restraints
 
     @classmethod
-    def of(cls, optimizer: Optimizer, notes: Notes) -> Watched:
-        """Returns an optimizer with notes."""
-        return cls(learning_rate=optimizer.learning_rate, optimizer=optimizer, notes=notes)
+    def of(cls, optimizer: Optimizer, notes: Notes, restraints: Restraints) -> Watched:
+        """Returns an optimizer with notes, its steps under restraints."""
+        return cls(
+            learning_rate=optimizer.learning_rate,
+            optimizer=optimizer,
+            notes=notes,
+            restraints=restraints,
+        )
 
     @property
     def resumable(self) -> bool:
@@ -52,7 +60,7 @@ class Watched(Optimizer):
         """Returns the optimizer's own state, watched."""
         stepper = self.optimizer.stepper([one.optimizer for one in stack], theta)
         assert isinstance(stepper, FirstOrder)
-        return _Watching(stepper, self.notes)
+        return _Watching(steered(stepper, [one.restraints for one in stack], theta), self.notes)
 
 
 class _Watching(FirstOrder):

@@ -8,10 +8,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fragility.numerics.stack import StackProblem
+from fragility.numerics.stack import Evaluation, StackProblem
+from fragility.training._averages import Averages
 from fragility.training._ends import Ends, Stateful, prefixed, without
+from fragility.training._steered import steered
+from fragility.training._waiting import Waiting
 from fragility.training.base import Recorder, Start, State
-from fragility.training.optimizers import Optimizer, Stepper
+from fragility.training.optimizers import FirstOrder, Optimizer, Stepper
+from fragility.training.restraints import Restraints
 from fragility.training.schedules import Rates, Schedule
 
 _COMPACT_BELOW = 0.75
@@ -36,12 +40,16 @@ class Stepwise(Protocol):
     def resumable(self) -> bool:
         """Whether a later training can go on with what optimizer and schedule remember."""
 
+    def objection(self, restraints: Restraints) -> str | None:
+        """Returns why a model cannot be trained so under restraints, or None if it can."""
+
 
 class Running:
     """The models still in the stack, and the ends of those that left it.
 
-    `limits` (K,) are the most units that each model takes, of so many `steps_a_unit`. Every part in
-    `parts` is kept in checkpoints and follows the stack as models leave it.
+    `limits` (K,) are the most units, steps or epochs, that each model takes, of so many
+    `steps_a_unit`. Every part in `parts` is kept in checkpoints and follows the stack as models
+    leave it.
     """
 
     def __init__(
@@ -51,27 +59,77 @@ class Running:
         start: Start,
         recorder: Recorder,
         limits: Tensor,
+        restraints: Sequence[Restraints] = (),
         steps_a_unit: int = 1,
     ) -> None:
+        restraints = restraints or [Restraints()] * len(stack)
+        for one, restraint in zip(stack, restraints, strict=True):
+            if objection := one.objection(restraint):
+                raise ValueError(objection)
         first, theta = stack[0], start.theta.detach().clone()
         self.problem, self.recorder, self.theta, self.limits = problem, recorder, theta, limits
         rates = theta.new_tensor([[one.optimizer.learning_rate] for one in stack])
         self.stepper: Stepper = first.optimizer.stepper([one.optimizer for one in stack], theta)
+        if isinstance(self.stepper, FirstOrder):
+            self.stepper = steered(self.stepper, restraints, theta)
         self.rates: Rates = first.schedule.rates(
             [one.schedule for one in stack], rates, limits * steps_a_unit
         )
         self.parts: dict[str, Stateful] = {"optimizer": self.stepper, "schedule": self.rates}
+        self.waiting, self.averages = (
+            _watched(restraints, theta),
+            _averaged(restraints, limits, theta),
+        )
         self.resumable = first.resumable
         if start.memory and self.resumable:
             for name, part in self.parts.items():
                 part.load(without(name, start.memory))
+        if self.waiting is not None:
+            self.parts["waiting"] = self.waiting
+        if self.averages is not None:
+            self.parts["averages"] = self.averages
         self.tolerances = theta.new_tensor([one.gradient_norm or -1.0 for one in stack])
         self.watches_norm = any(one.gradient_norm for one in stack)
         self.models = torch.arange(len(stack), device=theta.device)
         self.active = torch.ones_like(self.models, dtype=torch.bool)
         self.initial_loss = theta.new_zeros(len(stack))
-        self.ends = Ends(theta, self.memory())
+        self.ends = Ends(theta, self.memory(), averaged=self.averages is not None)
         self.step = 0
+
+    @property
+    def current_rates(self) -> Tensor:
+        """The learning rates (K, 1) of the next step."""
+        rates = self.rates.current
+        return rates if self.averages is None else self.averages.rates(rates)
+
+    def follow(self, unit: int, loss: Tensor) -> None:
+        """Lets the schedules take note of a loss (K,), except where averaging leads the rate."""
+        held = None if self.averages is None else self.averages.holds(unit)
+        if held is None or not bool(held.any()):
+            self.rates.update(loss)
+        elif not bool(held.all()):
+            before = self.rates.state()
+            self.rates.update(loss)
+            after = self.rates.state()
+            self.rates.load({name: _where(held, before[name], after[name]) for name in after})
+
+    def end_unit(self, unit: int, loss: Tensor) -> None:
+        """Takes note of a unit that is over, number `unit`, and of its loss (K,)."""
+        if self.waiting is not None:
+            self.waiting.update(loss)
+        if self.averages is not None:
+            self.averages.take(unit, self.theta)
+
+    def leave(self, rows: Tensor, here: Evaluation | None) -> None:
+        """Takes note of models that end, given the evaluation (K,) of all where there is one."""
+        theta = iterate = self.theta[rows]
+        if self.problem.draws is not None:
+            here = None
+        if self.averages is not None:
+            theta, here = self.averages.of(rows, iterate), None
+        end = self.problem.select(rows).evaluate(theta) if here is None else here.select(rows)
+        memory = {name: value[rows] for name, value in self.memory().items()}
+        self.ends.note(self.models[rows], self.step, theta, iterate, end, memory)
 
     def taken_up(self) -> bool:
         """Goes on from what an interrupted run left; returns whether there was anything."""
@@ -108,8 +166,13 @@ class Running:
         self.models, self.active = self.models[rows], self.active[rows]
 
     def done(self) -> Tensor | None:
-        """Returns which models (K,) optimizer or schedule stop, None where neither ever does."""
-        rules = [rule for rule in (self.stepper.stalled(), self.rates.over()) if rule is not None]
+        """Returns which models (K,) stop before their limit, None where none ever does so."""
+        at_floor = self.rates.over()
+        if at_floor is not None and self.averages is not None:
+            # Their rate rises again.
+            at_floor = at_floor & ~self.averages.averaged
+        waited = None if self.waiting is None else self.waiting.over()
+        rules = [rule for rule in (self.stepper.stalled(), at_floor, waited) if rule is not None]
         return torch.stack(rules).any(dim=0) if rules else None
 
     def memory(self) -> State:
@@ -146,3 +209,17 @@ class Running:
             part.load(without(name, state))
         if self.recorder.trajectory is not None:
             self.recorder.trajectory.load(without("trajectory", state))
+
+
+def _watched(stack: Sequence[Restraints], theta: Tensor) -> Waiting | None:
+    rules = [one.early_stopping for one in stack]
+    return Waiting(rules, theta) if any(rules) else None
+
+
+def _averaged(stack: Sequence[Restraints], limits: Tensor, theta: Tensor) -> Averages | None:
+    rules = [one.averaging for one in stack]
+    return Averages(rules, limits, theta) if any(rules) else None
+
+
+def _where(models: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return torch.where(models.view(-1, *[1] * (one.dim() - 1)), one, other)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fragility.method import JSON, Method, Room
 from fragility.numerics.stack import StackProblem
+from fragility.training.restraints import Restraints
 
 Precision = Literal["float32", "float64"]
 Order = Literal["shared", "independent"]
@@ -44,7 +45,8 @@ class Fit:
     `final_loss` (K,) weighted mean losses without penalty; `converged` (K,) bool, None where no
     `gradient_norm` was asked for; `diverged` (K,): objective or gradient is not finite.
     `memory`: what a training that goes on may start with; empty where there is nothing to resume.
-    `gradients`: how they were computed, `torch.compile` or `eager: ` and why.
+    `gradients`: how they were computed, `torch.compile` or `eager: ` and why. `iterate` (K, P): the
+    last iterates where `theta` may be averages, else None.
     """
 
     theta: Tensor
@@ -56,6 +58,7 @@ class Fit:
     diverged: Tensor
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     gradients: str = "eager"
+    iterate: Tensor | None = None
 
 
 class Checkpoint(Protocol):
@@ -111,9 +114,22 @@ class Training(Method):
 
     @abstractmethod
     def fit(
-        self, stack: Sequence[Self], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[Self],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints] = (),
     ) -> Fit:
-        """Trains a stack whose k-th model follows `stack[k]`."""
+        """Trains a stack whose k-th model follows `stack[k]` under `restraints[k]`; empty: none.
+
+        Raises:
+            ValueError: a training has an `objection` to its restraints.
+        """
+
+    def objection(self, restraints: Restraints) -> str | None:
+        """Returns why a model cannot be trained so under restraints, or None if it can."""
+        return None
 
     @abstractmethod
     def fusion(self) -> JSON:

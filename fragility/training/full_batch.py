@@ -17,6 +17,7 @@ from fragility.training._running import Running
 from fragility.training.base import Fit, Recorder, Start, State, Training
 from fragility.training.optimizers import OPTIMIZERS, Optimizer
 from fragility.training.optimizers.adam import Adam
+from fragility.training.restraints import Restraints
 from fragility.training.schedules import SCHEDULES, Schedule
 from fragility.training.schedules.none import Constant
 
@@ -25,8 +26,8 @@ class FullBatch(Training):
     """Full-batch training: deterministic, no example order, no minibatch noise.
 
     A model stops when the norm of the gradient of its objective, penalty included, reaches
-    `gradient_norm`, when it has taken `steps` steps, when its schedule stops it, or when its
-    objective is no longer finite. The schedule watches the loss that a step started from, without
+    `gradient_norm`, when it has taken `steps` steps, when its schedule or early stopping stops it,
+    or when its objective is no longer finite. Both watch the loss that a step started from, without
     the penalty.
 
     Valid when: the data fit in memory.
@@ -55,21 +56,35 @@ class FullBatch(Training):
         """Models share the kind of optimizer and of schedule, and the precision."""
         return [self.kind, self.optimizer.fusion(), self.schedule.kind, self.dtype]
 
+    def objection(self, restraints: Restraints) -> str | None:
+        """Returns which restraint the optimizer cannot follow, or None if there is none."""
+        return self.optimizer.objection(restraints)
+
     def fit(
-        self, stack: Sequence[FullBatch], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[FullBatch],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints] = (),
     ) -> Fit:
         """Trains the stack; see the class."""
-        return _Loop(stack, problem, start, recorder).run()
+        return _Loop(stack, problem, start, recorder, restraints).run()
 
 
 class _Loop(Running):
     """The running state, with the evaluation of the objectives where the models are."""
 
     def __init__(
-        self, stack: Sequence[FullBatch], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[FullBatch],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints],
     ) -> None:
         limits = torch.tensor([one.steps for one in stack], device=start.theta.device)
-        super().__init__(stack, problem, start, recorder, limits)
+        super().__init__(stack, problem, start, recorder, limits, restraints)
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
@@ -80,22 +95,26 @@ class _Loop(Running):
     def run(self) -> Fit:
         """Trains until the last model stops."""
         if not self.taken_up():
-            self.here = self.problem.evaluate(self.theta)
+            self.here = self.problem.at(0).evaluate(self.theta)
             self.initial_loss = self.here.data_loss.clone()
         while True:
             self.save_if_due()
             self._record()
             stopped = self._stopped()
             if stopped is not None:
-                self._leave(stopped & self.active)
+                leaving = (stopped & self.active).nonzero().squeeze(1)
+                if len(leaving):
+                    self.leave(leaving, self.here)
                 self.active = self.active & ~stopped
                 if not bool(self.active.any()):
                     return self.ends.fit(self.stack, self.initial_loss, self.gradients)
                 kept = self.compact()
                 self.here = self.here if kept is None else self.here.select(kept)
-            before, rates = self.here, self.rates.current
-            self.theta, self.here = self.stepper.step(self.problem, self.theta, before, rates)
-            self.rates.update(before.data_loss)
+            before, rates = self.here, self.current_rates
+            problem = self.problem.at(self.step + 1)
+            self.theta, self.here = self.stepper.step(problem, self.theta, before, rates)
+            self.follow(self.step, before.data_loss)
+            self.end_unit(self.step, before.data_loss)
             if self.step % 50 == 0:
                 self.recorder.progress(self.step / self.longest)
             self.step += 1
@@ -112,17 +131,13 @@ class _Loop(Running):
         if done is not None:
             stopped = stopped | done
         if self.watches_norm:
-            stopped = stopped | (self.here.gradient.norm(dim=1) <= self.tolerances)
+            # Noise is no part of the objective that is asked about.
+            quiet = self.problem.draws is None
+            here = self.here if quiet else self.problem.evaluate(self.theta)
+            stopped = stopped | (here.gradient.norm(dim=1) <= self.tolerances)
         if look or self.watches_norm or at_end:
             stopped = stopped | ~finite(self.here)
         return stopped
-
-    def _leave(self, leaving: Tensor) -> None:
-        rows = leaving.nonzero().squeeze(1)
-        if len(rows):
-            memory = {name: value[rows] for name, value in self.memory().items()}
-            here = self.here.select(rows)
-            self.ends.note(self.models[rows], self.step, self.theta[rows], here, memory)
 
     def _record(self) -> None:
         trajectory = self.recorder.trajectory

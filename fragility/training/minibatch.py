@@ -9,11 +9,11 @@ from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from fragility.method import JSON
 from fragility.numerics.stack import StackProblem
-from fragility.training._early_stopping import EarlyStopping
 from fragility.training._minibatch_loop import Loop
 from fragility.training.base import Fit, Order, Recorder, Start, Training
 from fragility.training.optimizers import OPTIMIZERS, Optimizer
 from fragility.training.optimizers.adam import Adam
+from fragility.training.restraints import Restraints
 from fragility.training.schedules import SCHEDULES, Schedule
 from fragility.training.schedules.none import Constant
 
@@ -28,10 +28,10 @@ class Minibatch(Training):
     `removal: zero_weight` the others count 1/b as before; under `drop` they count n/(n-1) as much,
     so that the mean over an epoch is the mean over the other n - 1 examples.
 
-    A model stops at the end of an epoch: after `epochs`, by `early_stopping`, when its schedule
-    stops it, when the norm of the gradient of its whole objective reaches `gradient_norm`, or when
-    its loss is no longer finite.
-    At a constant learning rate it ends where the noise of the batches leaves it, not at an optimum.
+    A model stops at the end of an epoch: after `epochs`, when its schedule or early stopping stops
+    it, when the norm of the gradient of its whole objective reaches `gradient_norm`, or when its
+    loss is no longer finite. At a constant learning rate it ends where the noise of the batches
+    leaves it, not at an optimum.
 
     Valid when: always; the gradient norm at the end tells how far from an optimum influence is
         applied, and replicates in an `independent` order tell how large the noise is.
@@ -54,15 +54,13 @@ class Minibatch(Training):
     """How parameters move."""
     schedule: Annotated[Schedule, SCHEDULES] = Constant()
     """How the learning rate changes."""
-    early_stopping: EarlyStopping | None = None
-    """Stop when the training loss no longer falls; null: take all epochs."""
 
     @model_validator(mode="after")
     def _has_an_optimizer_for_batches(self) -> Self:
         if self.optimizer.full_batch_only:
             raise ValueError(
                 f"the `optimizer` {self.optimizer.kind} compares losses of the same examples, "
-                "which minibatches change from step to step; use sgd, adam or adamw"
+                "which minibatches change from step to step; use sgd or adam"
             )
         return self
 
@@ -91,7 +89,12 @@ class Minibatch(Training):
         return [self.kind, optimizer, schedule, self.dtype, self.batch_size]
 
     def fit(
-        self, stack: Sequence[Minibatch], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[Minibatch],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints] = (),
     ) -> Fit:
         """Trains the stack; see the class."""
-        return Loop(stack, problem, start, recorder).run()
+        return Loop(stack, problem, start, recorder, restraints).run()

@@ -23,6 +23,7 @@ from fragility.training.base import (
     Training,
     Trajectory,
 )
+from fragility.training.restraints import Restraints
 
 
 class Newton(Training):
@@ -59,10 +60,27 @@ class Newton(Training):
         """Models share the precision."""
         return [self.kind, self.dtype]
 
+    def objection(self, restraints: Restraints) -> str | None:
+        """Returns why an optimum has no restraints, or None if there are none."""
+        if restraints == Restraints():
+            return None
+        return (
+            "`newton` finds the optimum itself, whose way there cannot be clipped, averaged, "
+            "stopped early or decayed beside the objective. Use `full_batch` or `minibatch`."
+        )
+
     def fit(
-        self, stack: Sequence[Newton], problem: StackProblem, start: Start, recorder: Recorder
+        self,
+        stack: Sequence[Newton],
+        problem: StackProblem,
+        start: Start,
+        recorder: Recorder,
+        restraints: Sequence[Restraints] = (),
     ) -> Fit:
         """Solves the stack; see the class."""
+        for objection in map(self.objection, restraints):
+            if objection is not None:
+                raise ValueError(objection)
         theta, trajectory = start.theta, recorder.trajectory
 
         def observe(

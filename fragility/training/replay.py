@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, count, islice, repeat
 from math import isqrt
@@ -16,14 +16,20 @@ from fragility.numerics.stack import StackProblem
 from fragility.numerics.trained import Parameters, TrainedModel
 from fragility.training._notes import Notes, Watched
 from fragility.training._orders import Orders
+from fragility.training._steered import steered
 from fragility.training.base import Fit, Recorder, Start, Training
 from fragility.training.full_batch import FullBatch
 from fragility.training.minibatch import Minibatch
 from fragility.training.optimizers import FirstOrder
+from fragility.training.restraints import Restraints
 
 
 def history(
-    training: Training, model: TrainedModel, start: Callable[[], Parameters], order: int
+    training: Training,
+    model: TrainedModel,
+    start: Callable[[], Parameters],
+    order: int,
+    restraints: Restraints | None = None,
 ) -> History | None:
     """Returns how a model was trained, or None where no gradient alone decides a step.
 
@@ -34,10 +40,11 @@ def history(
         model: the model and its examples, in the precision it was trained in.
         start: gives the initial parameters.
         order: seed of the example order, for trainings that draw one.
+        restraints: those of the training.
     """
     if not isinstance(training, (FullBatch, Minibatch)) or training.optimizer.full_batch_only:
         return None
-    return Replay(training, model, start, order)
+    return Replay(training, model, start, order, restraints or Restraints())
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Replay:
     model: TrainedModel
     initial: Callable[[], Parameters]
     order: int
+    restraints: Restraints
 
     @cached_property
     def start(self) -> Tensor:
@@ -61,7 +69,13 @@ class Replay:
     @property
     def end(self) -> Tensor:
         """The parameters (P,) after the last step."""
-        return self._whole[1].theta[0]
+        fit = self._whole[1]
+        return (fit.theta if fit.iterate is None else fit.iterate)[0]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the model is an average of iterates."""
+        return self.restraints.averaging is not None
 
     @property
     def rates(self) -> Tensor:
@@ -102,11 +116,12 @@ class Replay:
     def _whole(self) -> tuple[Notes, Fit]:
         """The training as it went, with notes."""
         notes = Notes(self._spacing)
-        watched: Training = self.training.model_copy(
-            update={"optimizer": Watched.of(self.training.optimizer, notes)}
-        )
+        watching = Watched.of(self.training.optimizer, notes, self.restraints)
+        watched: Training = self.training.model_copy(update={"optimizer": watching})
         start = Start(self.start.unsqueeze(0), orders=[self.order])
-        return notes, watched.fit([watched], self._problem, start, Recorder())
+        # What steers single steps is beneath the notes, which are of the iterates themselves.
+        others = replace(self.restraints, clipping=None, decoupled=None)
+        return notes, watched.fit([watched], self._problem, start, Recorder(), [others])
 
     def _gradient(self, theta: Tensor, rows: Tensor | None) -> Tensor:
         problem = self._problem
@@ -149,4 +164,4 @@ class Replay:
         optimizer = self.training.optimizer
         stepper = optimizer.stepper([optimizer], theta)
         assert isinstance(stepper, FirstOrder)
-        return stepper
+        return steered(stepper, [self.restraints], theta)

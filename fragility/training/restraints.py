@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,13 @@ class Restraints:
     `clipping`: largest norm of a step's gradient, penalty included, over the coordinates that are
     trained; a longer one is shortened, as by `torch.nn.utils.clip_grad_norm_`. `decoupled`: share
     of the parameters, times the learning rate, that a step takes away before it moves, as torch's
-    `AdamW` has it; a number, or one for each coordinate that is trained, shape (P,).
+    `AdamW` has it.
     """
 
     clipping: float | None = None
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
-    decoupled: float | Tensor | None = None
+    decoupled: float | None = None
 
     @property
     def steer(self) -> bool:

@@ -8,11 +8,14 @@ from pydantic import ValidationError
 
 from fragility.errors import MethodFailure
 from fragility.estimators import unrolled
+from fragility.estimators.base import Estimator
 from fragility.estimators.exact import Exact
+from fragility.estimators.tracin import TracIn
 from fragility.estimators.unrolled import Unrolled
 from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
 from fragility.training.full_batch import FullBatch
+from fragility.training.restraints import Averaging, EarlyStopping, Restraints
 from tests.problems import with_parameters
 from tests.trajectories import Run, full_batch, minibatch
 
@@ -32,10 +35,18 @@ CASES = {
     "momentum to a gradient norm": Run(TANH, full_batch("momentum", 400, gradient_norm=0.05)),
     "amsgrad": Run(TANH, minibatch("amsgrad")),
     "nesterov, minibatch": Run(SOFTPLUS, minibatch("nesterov"), "regression"),
-    "adamw, minibatch": Run(TANH, minibatch("adamw", schedule={"kind": "cosine"})),
-    "adamw, minibatch, early stopping": Run(
-        TANH, minibatch("adamw", 80, early_stopping={"patience": 2, "threshold": 0.02})
+    "decoupled, minibatch": Run(
+        TANH,
+        minibatch("adam", schedule={"kind": "cosine"}),
+        restraints=Restraints(decoupled=0.1),
     ),
+    "decoupled, minibatch, early stopping": Run(
+        TANH,
+        minibatch("adam", 80),
+        restraints=Restraints(decoupled=0.1, early_stopping=EarlyStopping(2, 0.02)),
+    ),
+    "clipped": Run(TANH, full_batch("momentum", 60), restraints=Restraints(clipping=0.3)),
+    "clipped adam, minibatch": Run(TANH, minibatch("adam"), restraints=Restraints(clipping=0.2)),
     "a feature that is always 0": Run(TANH, full_batch("adam"), strength=0.0, silent_feature=2),
 }
 
@@ -52,6 +63,13 @@ def test_scores_are_the_derivative_of_whole_trainings(case: str) -> None:
     )
     assert result.diagnostics["replay_distance"] == 0
     assert 0 < result.diagnostics["replay_steps"] <= 400
+
+
+@pytest.mark.parametrize("estimator", [Unrolled(), TracIn()])
+def test_an_average_of_iterates_is_not_the_end_of_a_training(estimator: Estimator) -> None:
+    run = Run(TANH, full_batch("adam"), restraints=Restraints(averaging=Averaging(0.5)))
+    with pytest.raises(MethodFailure, match="an average of many"):
+        estimator.estimate(run.model, TEST)
 
 
 def test_a_long_descent_forgets_its_way() -> None:
@@ -104,7 +122,7 @@ def test_an_average_over_models_is_the_mean_of_theirs() -> None:
 
 def test_what_was_trained_another_way_is_refused() -> None:
     model = Run(TANH, full_batch("lbfgs", 5)).model
-    with pytest.raises(MethodFailure, match=r"first-order training.*`sgd`, `adam` or `adamw`"):
+    with pytest.raises(MethodFailure, match=r"first-order training.*`sgd` or `adam`"):
         Unrolled().estimate(model, TEST)
 
 

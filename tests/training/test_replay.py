@@ -12,27 +12,38 @@ from fragility.models.mlp import MLP
 from fragility.numerics.history import Adjoint, History
 from fragility.numerics.reduction import on_features
 from fragility.numerics.trained import TrainedModel
-from fragility.training import Recorder, State, Training
+from fragility.training import Recorder, State
+from fragility.training._steered import steered
 from fragility.training.newton import Newton
 from fragility.training.optimizers import FirstOrder
 from fragility.training.optimizers.sgd import SGD
 from fragility.training.replay import history
-from tests.trajectories import OPTIMIZERS, ORDER, Run, full_batch, minibatch
+from fragility.training.restraints import Averaging, EarlyStopping, Restraints
+from tests.trajectories import FREE, OPTIMIZERS, ORDER, Run, full_batch, minibatch
 
 NET = MLP(hidden=(4,), activation="tanh")
+SWA = Averaging(start=0.5, learning_rate=0.02, anneal=0.2)
 PLATEAU = {"kind": "plateau", "patience": 2, "threshold": 0.02}
-TRAININGS: dict[str, Training] = {
-    "sgd": full_batch("sgd", schedule={"kind": "step", "every": 7, "factor": 0.5}),
-    "momentum to a gradient norm": full_batch("momentum", 400, gradient_norm=0.05),
-    "nesterov": minibatch("nesterov", schedule={"kind": "cosine"}),
-    "adam on a plateau": full_batch("adam", 60, schedule=PLATEAU),
-    "amsgrad": minibatch("amsgrad", schedule=PLATEAU),
-    "adamw that stops early": minibatch(
-        "adamw", 80, early_stopping={"patience": 2, "threshold": 0.02}
+RUNS = {
+    "sgd": Run(NET, full_batch("sgd", schedule={"kind": "step", "every": 7, "factor": 0.5})),
+    "momentum to a gradient norm": Run(NET, full_batch("momentum", 400, gradient_norm=0.05)),
+    "nesterov": Run(NET, minibatch("nesterov", schedule={"kind": "cosine"})),
+    "adam on a plateau": Run(NET, full_batch("adam", 60, schedule=PLATEAU)),
+    "amsgrad": Run(NET, minibatch("amsgrad", schedule=PLATEAU)),
+    "decoupled, stopped early": Run(
+        NET,
+        minibatch("adam", 80),
+        restraints=Restraints(decoupled=0.1, early_stopping=EarlyStopping(2, 0.02)),
     ),
-    "adamw on the full batch": full_batch("adamw", schedule={"kind": "cosine", "floor": 1e-3}),
-    "float32": minibatch("adam", dtype="float32"),
-    "one step": full_batch("adam", 1),
+    "decoupled on the full batch": Run(
+        NET,
+        full_batch("adam", schedule={"kind": "cosine", "floor": 1e-3}),
+        restraints=Restraints(decoupled=0.1),
+    ),
+    "clipped": Run(NET, minibatch("momentum"), restraints=Restraints(clipping=0.2, decoupled=0.1)),
+    "averaged": Run(NET, full_batch("adam"), restraints=Restraints(averaging=SWA)),
+    "float32": Run(NET, minibatch("adam", dtype="float32")),
+    "one step": Run(NET, full_batch("adam", 1)),
 }
 
 
@@ -61,14 +72,15 @@ def known(model: TrainedModel) -> History:
     return model.history
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", RUNS)
 def test_every_step_and_the_end_are_those_of_the_training(name: str) -> None:
     """The same bits: alone, a model is trained by the same operations."""
-    run = Run(NET, TRAININGS[name])
+    run = RUNS[name]
     seen = Everything()
     fit = run.fit(run.weights(), Recorder(trajectory=seen))
     found = known(run.model)
-    assert torch.equal(found.end, fit.theta[0])
+    assert torch.equal(found.end, (fit.theta if fit.iterate is None else fit.iterate)[0])
+    assert found.averaged == (fit.iterate is not None)
     assert len(found.rates) == int(fit.steps) > 0
     steps = [step for part in found.segments for step in found.replay(part.start, part.stop)]
     assert [k for part in found.segments for k in part] == list(range(len(steps)))
@@ -79,23 +91,23 @@ def test_every_step_and_the_end_are_those_of_the_training(name: str) -> None:
 
 def test_what_stops_a_training_stops_it_when_it_is_taken_once_more() -> None:
     """The cases above that stop before their limit do so, and the plateau's rate falls."""
-    stopped = Run(NET, TRAININGS["momentum to a gradient norm"]), 400
-    early = Run(NET, TRAININGS["adamw that stops early"]), 320
+    stopped = RUNS["momentum to a gradient norm"], 400
+    early = RUNS["decoupled, stopped early"], 320
     for run, most in (stopped, early):
         assert 5 < len(known(run.model).rates) < most
-    rates = known(Run(NET, TRAININGS["adam on a plateau"]).model).rates
+    rates = known(RUNS["adam on a plateau"].model).rates
     assert rates[-1] < rates[0] / 5
 
 
 def test_rates_are_those_of_the_schedule() -> None:
-    rates = known(Run(NET, TRAININGS["sgd"]).model).rates
+    rates = known(RUNS["sgd"].model).rates
     expected = [0.2 * 0.5 ** (step // 7) for step in range(30)]
     torch.testing.assert_close(rates, torch.tensor(expected, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", ["adam on a plateau", "amsgrad"])
 def test_steps_may_be_read_from_any_place(name: str) -> None:
-    found = known(Run(NET, TRAININGS[name]).model)
+    found = known(RUNS[name].model)
     part = found.segments[1]
     whole, tail = found.replay(part.start, part.stop), found.replay(part.stop - 2, part.stop)
     assert len(tail) == 2
@@ -105,7 +117,7 @@ def test_steps_may_be_read_from_any_place(name: str) -> None:
 
 
 def test_an_epoch_s_batches_hold_every_example_once() -> None:
-    run = Run(NET, TRAININGS["nesterov"])
+    run = RUNS["nesterov"]
     found = known(run.model)
     # 40 examples in batches of 12: four a epoch, the last of 4 examples.
     for epoch in (0, 3):
@@ -116,7 +128,7 @@ def test_an_epoch_s_batches_hold_every_example_once() -> None:
 
 @pytest.mark.parametrize("name", ["adam on a plateau", "nesterov"])
 def test_a_step_s_gradient_is_that_of_the_mean_over_its_rows(name: str) -> None:
-    run = Run(NET, TRAININGS[name])
+    run = RUNS[name]
     for step in known(run.model).replay(0, 6):
         point = step.theta.clone().requires_grad_()
         rows = slice(None) if step.rows is None else step.rows
@@ -160,21 +172,27 @@ def test_the_features_of_a_frozen_prefix_have_no_history() -> None:
     assert on_features(model, model.network.select("last_layer")).history is None
 
 
-def stepper_of(name: str, size: int) -> FirstOrder:
+def stepper_of(name: str, size: int, restraints: Restraints | None = None) -> FirstOrder:
     optimizer: Any = full_batch(name).optimizer  # type: ignore[attr-defined]
-    stepper = optimizer.stepper([optimizer], torch.zeros(1, size, dtype=torch.float64))
+    theta = torch.zeros(1, size, dtype=torch.float64)
+    stepper = optimizer.stepper([optimizer], theta)
     assert isinstance(stepper, FirstOrder)
-    return stepper
+    return steered(stepper, [restraints or Restraints()], theta)
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
-def test_pulling_back_a_step_is_autograd_of_the_step(name: str) -> None:
+STEPS = [(name, FREE) for name in OPTIMIZERS if name != "lbfgs"]
+STEPS += [("adam", Restraints(decoupled=0.7)), ("momentum", Restraints(clipping=0.5))]
+STEPS += [("amsgrad", Restraints(clipping=0.5, decoupled=0.7)), ("sgd", Restraints(clipping=99))]
+
+
+@pytest.mark.parametrize(("name", "restraints"), STEPS)
+def test_pulling_back_a_step_is_autograd_of_the_step(name: str, restraints: Restraints) -> None:
     generator = torch.Generator().manual_seed(1)
 
     def drawn(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    stepper, rates = stepper_of(name, 6), torch.full((1, 1), 0.03, dtype=torch.float64)
+    stepper, rates = stepper_of(name, 6, restraints), torch.full((1, 1), 0.03).double()
     theta, gradient = drawn(1, 6), drawn(1, 6)
     for _ in range(4):
         theta = stepper.move(theta, drawn(1, 6), rates)
@@ -194,7 +212,7 @@ def test_pulling_back_a_step_is_autograd_of_the_step(name: str) -> None:
             torch.testing.assert_close(ours[row : row + 1], theirs, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["adam", "amsgrad", "adamw"])
+@pytest.mark.parametrize("name", ["adam", "amsgrad"])
 def test_where_no_gradient_ever_was_a_step_has_the_slope_of_its_limit(name: str) -> None:
     """Adam's first step is -r g / (|g| + epsilon), whose slope at 0 is -r / epsilon."""
     zero, rates = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 1), 0.03).double()

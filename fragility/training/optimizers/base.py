@@ -12,6 +12,7 @@ from torch import Tensor
 from fragility.method import JSON, Method, Room
 from fragility.numerics.history import Adjoint
 from fragility.numerics.stack import Evaluation, StackProblem
+from fragility.training.restraints import Restraints
 
 
 class Stepper(ABC):
@@ -98,6 +99,15 @@ class Optimizer(Method):
     def full_batch_only(self) -> bool:
         """Whether a step compares evaluations of the same examples, so that minibatches mislead."""
         return False
+
+    def objection(self, restraints: Restraints) -> str | None:
+        """Returns which restraint these steps cannot follow, or None if there is none."""
+        if not self.full_batch_only or not (restraints.steer or restraints.averaging):
+            return None
+        return (
+            f"`{self.kind}` searches along a line for a lower objective; its steps cannot be "
+            "clipped, averaged or preceded by decoupled decay. Use `adam` or `sgd`."
+        )
 
     def fusion(self) -> JSON:
         """Returns what two optimizers must share for their models to stand in one stack."""

@@ -1,31 +1,17 @@
-"""Stopping when the training loss no longer falls, model by model."""
+"""How long each model of a stack has gone without improvement of its training loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-
-class EarlyStopping(BaseModel):
-    """Stops a model after `patience` epochs in a row without improvement.
-
-    The watched loss is the mean training loss of an epoch's batches, without the penalty; the model
-    stays as it is then, it does not go back to its best epoch.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    patience: PositiveInt
-    """Epochs in a row without improvement after which a model stops."""
-    threshold: NonNegativeFloat = 1e-4
-    """Relative improvement over the best epoch that counts."""
+from fragility.training.restraints import EarlyStopping
 
 
 class Waiting:
-    """How many epochs each model of a stack has gone without improvement."""
+    """How many units, steps or epochs, each model of a stack has gone without improvement."""
 
     def __init__(self, stack: Sequence[EarlyStopping | None], like: Tensor) -> None:
         self.patience = like.new_tensor([one.patience if one else torch.inf for one in stack])
@@ -34,7 +20,7 @@ class Waiting:
         self.waited = torch.zeros_like(self.patience)
 
     def update(self, loss: Tensor) -> None:
-        """Takes note of an epoch's loss (K,)."""
+        """Takes note of a unit's loss (K,)."""
         better = loss < self.best * (1 - self.threshold)
         self.best = torch.where(better, loss, self.best)
         self.waited = torch.where(better, 0, self.waited + 1)
