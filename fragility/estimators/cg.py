@@ -47,7 +47,8 @@ class CG(Influence):
     preconditioner_rank: NonNegativeInt | None = None
     """Rank of a randomized Nystroem preconditioner made from the Gauss-Newton matrix; 0 does
     without. Null: 50 less the number of test points, because a block of many finds the leading
-    directions by itself."""
+    directions by itself, and none where the loss, as that of a Bayesian network, has no such
+    matrix."""
 
     @model_validator(mode="after")
     def _keeps_the_matrix_as_it_is(self) -> CG:
@@ -97,7 +98,8 @@ class CG(Influence):
         """Returns the damped inverse of a low-rank approximation, scaled to 1 outside of it."""
         wanted = _RANK - block if self.preconditioner_rank is None else self.preconditioner_rank
         rank = min(wanted, matrix.size)
-        if rank <= 0:
+        convex = matrix.kind != "hessian" or matrix.model.loss.convex
+        if rank <= 0 or (self.preconditioner_rank is None and not convex):
             return None
         semidefinite = replace(
             matrix,

@@ -76,13 +76,12 @@ def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
     tensors = bench.examples(planned, torch.float64)
     network = bench.network(planned)
     started = perf_counter()
-    regularization, loss = planned.cell.regularization, bench.loss(planned)
     model = TrainedModel(
         network=network,
-        loss=regularization.loss(loss),
-        test_loss=loss,
-        decay=regularization.decay(network.layout),
-        penalties=regularization.penalties(network.layout),
+        loss=planned.trained_loss,
+        test_loss=planned.test_loss,
+        decay=planned.cell.regularization.decay(network.layout),
+        penalties=planned.penalties(network.layout),
         parameters=bench.initial(planned, 0),
         inputs=tensors.inputs,
         targets=tensors.targets,

@@ -46,7 +46,7 @@ def stack_problem(
     decays = [planned.cell.regularization.decay(network.layout) for planned in cells]
     problem = StackProblem(
         network=network,
-        loss=regularization.loss(bench.loss(first)),
+        loss=first.trained_loss,
         layout=layout,
         frozen={name: torch.stack([f[name] for f in frozen]) for name in frozen[0]},
         inputs=tensors.inputs,
@@ -90,7 +90,7 @@ def _terms(
     device: torch.device,
 ) -> tuple[Term, ...]:
     """Returns the penalties beyond L2; a model without one has it at strength 0."""
-    penalties = [planned.cell.regularization.penalties(whole) for planned in cells]
+    penalties = [planned.penalties(whole) for planned in cells]
     forms = dict.fromkeys(penalty.form for own in penalties for penalty in own)
     return tuple(
         Term(

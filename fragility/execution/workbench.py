@@ -16,7 +16,7 @@ from fragility.errors import MethodFailure
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
 from fragility.numerics.evaluate import evaluate, features_of
-from fragility.numerics.losses import Loss, loss_for
+from fragility.numerics.losses import Loss
 from fragility.numerics.network import Network
 from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
@@ -62,8 +62,8 @@ class Workbench:
         return planned.network
 
     def loss(self, planned: PlannedCell) -> Loss:
-        """Returns the loss that the dataset's task implies."""
-        return loss_for(planned.facts.task)
+        """Returns the loss that examples are measured by."""
+        return planned.test_loss
 
     def examples(self, planned: PlannedCell, dtype: torch.dtype) -> Tensors:
         """Returns the examples in a floating precision."""
@@ -103,13 +103,12 @@ class Workbench:
         """Returns the cell's base model, or that of another repeat, with its examples."""
         network = self.network(planned)
         tensors = self.examples(planned, planned.cell.training.torch_dtype)
-        regularization, loss = planned.cell.regularization, self.loss(planned)
         model = TrainedModel(
             network=network,
-            loss=regularization.loss(loss),
-            test_loss=loss,
-            decay=regularization.decay(network.layout),
-            penalties=regularization.penalties(network.layout),
+            loss=planned.trained_loss,
+            test_loss=planned.test_loss,
+            decay=planned.cell.regularization.decay(network.layout),
+            penalties=planned.penalties(network.layout),
             parameters=self.parameters(planned, train_id=train_id),
             inputs=tensors.inputs,
             targets=tensors.targets,
@@ -202,7 +201,9 @@ class Workbench:
             else (tensors.test_inputs, tensors.test_targets)
         )
         parameters = self.parameters(planned)
-        outputs = features_of(self.network(planned), parameters, inputs)
+        outputs = self.loss(planned).predicted(
+            features_of(self.network(planned), parameters, inputs)
+        )
         return np.asarray((outputs.argmax(dim=-1) != targets).cpu().numpy())
 
     def _gradient_norms(

@@ -79,7 +79,7 @@ class MomentActivation(nn.Module):
 
 
 class MomentAveragePool(nn.Module):
-    """Means over windows of `size` x `size`: exact for independent entries."""
+    """Means over square windows: exact for independent entries."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -108,6 +108,11 @@ class MomentMaxPool(nn.Module):
         return torch.stack([pooled, spread], dim=1)
 
 
+def _side(layer: nn.AvgPool2d | nn.MaxPool2d) -> int:
+    assert isinstance(layer.kernel_size, int)
+    return layer.kernel_size
+
+
 def with_moments(module: nn.Sequential, bias: Bias, *, shared: bool = False) -> nn.Sequential:
     """Returns the network that hands on moments in the place of values; outputs (n, 2 k).
 
@@ -129,9 +134,9 @@ def with_moments(module: nn.Sequential, bias: Bias, *, shared: bool = False) -> 
         elif isinstance(layer, nn.Flatten):
             layers.append(nn.Flatten(1 if certain else 2))
         elif isinstance(layer, nn.AvgPool2d):
-            layers.append(MomentAveragePool(int(layer.kernel_size)))
+            layers.append(MomentAveragePool(_side(layer)))
         elif isinstance(layer, nn.MaxPool2d):
-            layers.append(MomentMaxPool(int(layer.kernel_size)))
+            layers.append(MomentMaxPool(_side(layer)))
         else:
             layers.append(MomentActivation(layer))
     return nn.Sequential(*layers, nn.Flatten())

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from fragility.method import Method, Room
-from fragility.numerics.network import Network
+from fragility.numerics.losses import Loss, loss_for
+from fragility.numerics.network import Layout, Network
+from fragility.numerics.penalties import Penalty
 
 
 class Model(Method):
@@ -23,6 +25,26 @@ class Model(Method):
     def convex(self) -> bool:
         """Whether the mean loss is convex in the parameters."""
         return False
+
+    @property
+    def convex_last_layer(self) -> bool:
+        """Whether the mean loss is convex in the parameters of the last layer."""
+        return True
+
+    def loss(self, task: str, n: int) -> Loss:
+        """Returns the loss of each of n training examples, before regularization."""
+        return loss_for(task)
+
+    def measured(self, task: str) -> Loss:
+        """Returns the loss that test examples are measured by."""
+        return loss_for(task)
+
+    def penalties(self, layout: Layout, n: int) -> tuple[Penalty, ...]:
+        """Returns what the objective of n examples has beside their mean loss.
+
+        `layout` is that of the whole network.
+        """
+        return ()
 
     @property
     def known(self) -> bool:

@@ -23,7 +23,7 @@ _FEWEST_IMAGES = 32
 def evaluate(
     network: Network, loss: Loss, parameters: Parameters, inputs: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Returns the loss of each example (n,) and the outputs (n, k) of one model.
+    """Returns the loss of each example (n,) and what one model predicts for it (n, k).
 
     One model at a time, whatever stack it was trained in: the numbers depend on the parameters
     alone, so that a retraining of zero steps has an effect of exactly zero.
@@ -31,7 +31,7 @@ def evaluate(
     outputs = features_of(network, parameters, inputs)
     # Outputs in float32 hold more of a small loss than a loss in float32 does.
     exact = targets.double() if targets.is_floating_point() else targets
-    return loss.per_example(outputs.double(), exact), outputs
+    return loss.per_example(outputs.double(), exact), loss.predicted(outputs)
 
 
 @torch.no_grad()

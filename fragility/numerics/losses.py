@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fragility.errors import UsageError
+
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Returns -log softmax(outputs)[target], shape (..., n) for outputs (..., n, classes)."""
@@ -71,6 +73,10 @@ def _sample_value(outputs: Tensor, generator: torch.Generator) -> Tensor:
     return outputs + noise / 2**0.5
 
 
+def _all(outputs: Tensor) -> Tensor:
+    return outputs
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss, its curvature, and the distribution whose negative log-likelihood it is.
@@ -78,7 +84,9 @@ class Loss:
     `per_example(outputs (..., n, k), targets)` gives (..., n); `output_curvature(outputs)` gives
     the Hessian of each example's loss in its outputs, (..., n, k, k); `curvature_roots(outputs)`
     gives R (..., n, k, k) with R R^T = that; `sample(outputs (n, k), generator)` draws a target for
-    each example.
+    each example. `predicted(outputs)` gives the logits or values (..., n, k) that a class or number
+    is decided by, where outputs hold more than these. A loss that is not `convex` in its outputs
+    has no Gauss-Newton matrix: its curvature and roots raise a MethodFailure.
     """
 
     name: str
@@ -86,6 +94,8 @@ class Loss:
     output_curvature: Callable[[Tensor], Tensor]
     curvature_roots: Callable[[Tensor], Tensor]
     sample: Callable[[Tensor, torch.Generator], Tensor]
+    predicted: Callable[[Tensor], Tensor] = _all
+    convex: bool = True
 
 
 CROSS_ENTROPY = Loss(
@@ -101,7 +111,15 @@ def smoothed(loss: Loss, rate: float) -> Loss:
 
     The curvature in the outputs stays what it is: the target enters the gradient alone. The loss is
     no negative log-likelihood of one label; `sample` still draws the model's own.
+
+    Raises:
+        UsageError: the loss is another.
     """
+    if loss.name != CROSS_ENTROPY.name:
+        raise UsageError(
+            f"labels are smoothed in a cross-entropy, and this model is trained by a {loss.name}.",
+            "Leave out `label_smoothing`, or use another model.",
+        )
 
     def per_example(outputs: Tensor, targets: Tensor) -> Tensor:
         logs = torch.log_softmax(outputs.transpose(-1, -2), dim=-2)

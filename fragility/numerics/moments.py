@@ -7,6 +7,7 @@ first order, by the square of the slope at the mean.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -70,11 +71,11 @@ def gaussian_loss(target: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 
 def _selu_slope(x: Tensor) -> Tensor:
     scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-    return scale * torch.where(x > 0, torch.ones_like(x), alpha * torch.exp(x.clamp(max=0)))
+    return torch.where(x > 0, scale, scale * alpha * torch.exp(x.clamp(max=0)))
 
 
 def _gelu_slope(x: Tensor) -> Tensor:
-    density = torch.exp(-0.5 * x.square()) / (2 * torch.pi) ** 0.5
+    density = torch.exp(-0.5 * x.square()) / math.sqrt(2 * math.pi)
     return 0.5 * (1 + torch.erf(x / 2**0.5)) + x * density
 
 

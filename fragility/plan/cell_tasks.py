@@ -46,6 +46,7 @@ class CellTasks:
         self._check_parameters()
         if refusal := cell.regularization.refusal(planned.facts.task, planned.facts.input_shape):
             raise self._error(f"regularization.{cell.regularization_label}", UsageError(refusal))
+        self._check_objective()
         noise = cell.regularization.noise(cell.training)
         if noise.dropout and cell.model.known and not can_mask(planned.network):
             message = (
@@ -78,6 +79,17 @@ class CellTasks:
             for number, diagnostic in enumerate(cell.diagnostics)
         )
         return tasks
+
+    def _check_objective(self) -> None:
+        planned = self.planned
+        path = f"regularization.{planned.cell.regularization_label}"
+        try:
+            _ = planned.trained_loss
+            path = f"models.{planned.cell.model_label}"
+            if planned.cell.model.known:
+                planned.penalties(planned.network.layout)
+        except UsageError as error:
+            raise self._error(path, error) from error
 
     def _check_parameters(self) -> None:
         if not self.planned.cell.model.known:

@@ -9,7 +9,9 @@ from typing import Literal
 
 from fragility.datasets.base import Facts
 from fragility.method import JSON
-from fragility.numerics.network import Network, output_shape
+from fragility.numerics.losses import Loss
+from fragility.numerics.network import Layout, Network, output_shape
+from fragility.numerics.penalties import Penalty
 from fragility.study.cells import Cell
 
 Kind = Literal["train", "estimate", "retrain", "measure", "diagnose"]
@@ -60,6 +62,22 @@ class PlannedCell:
     def network(self) -> Network:
         """The cell's architecture."""
         return self.cell.model.network(self.facts.input_shape, self.facts.outputs)
+
+    @property
+    def test_loss(self) -> Loss:
+        """The loss that test examples are measured by."""
+        return self.cell.model.measured(self.facts.task)
+
+    @property
+    def trained_loss(self) -> Loss:
+        """The loss whose mean is trained."""
+        of_model = self.cell.model.loss(self.facts.task, self.facts.n_train)
+        return self.cell.regularization.loss(of_model)
+
+    def penalties(self, whole: Layout) -> tuple[Penalty, ...]:
+        """Returns the penalties beyond L2, given the layout of the whole network."""
+        of_model = self.cell.model.penalties(whole, self.facts.n_train)
+        return (*self.cell.regularization.penalties(whole), *of_model)
 
     def features(self, procedure: str) -> tuple[int, ...] | None:
         """Returns the shape of what a procedure's frozen prefix makes of one example.

@@ -33,7 +33,14 @@ def not_convex_retraining(model: Model, training: Training, procedure: Procedure
     """Returns why a procedure cannot retrain by Newton's method, or None when it can."""
     how = procedure.retraining(training)
     last_layer = procedure.parameters in ("last_layer", "last_layer_weight")
-    if model.convex or last_layer or not isinstance(how, Newton):
+    if model.convex or not isinstance(how, Newton):
+        return None
+    if not model.convex_last_layer:
+        return (
+            f"`solver: newton` needs a convex objective, and that of a model `{model.kind}` is "
+            "convex in no layer. Use `solver: training`."
+        )
+    if last_layer:
         return None
     return (
         f"`solver: newton` needs a convex objective, and a model `{model.kind}` is convex in its "
