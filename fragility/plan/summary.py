@@ -80,11 +80,18 @@ def _notes(planned: PlannedCell) -> Iterator[str]:
         if network.select(procedure.parameters) == network.layout:
             continue
         shape = planned.features(name)
+        noise = cell.regularization.noise(procedure.retraining(cell.training))
         if shape is not None:
             size = " x ".join(map(str, shape))
+            masked = "; what follows is masked at random" if noise.dropout else ""
             yield (
                 f"{name}, {model}: the frozen prefix runs once a base model; retrainings see its "
-                f"{size} features"
+                f"{size} features{masked}"
+            )
+        elif noise:
+            yield (
+                f"{name}, {model}: every retraining step runs the whole network, because "
+                f"{'images change' if noise.augments else 'layers are masked'} at random"
             )
         else:
             yield (
