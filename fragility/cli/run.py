@@ -72,7 +72,7 @@ def run(
     memory: MemoryOption = None,
     allow_code: Annotated[
         bool,
-        typer.Option("--allow-code", help="Import the `python:` classes that the study names."),
+        typer.Option("--allow-code", help="Import the `python:` code that the study names."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, compute nothing.")

@@ -43,6 +43,12 @@ _COMPARISON = {
     "string_too_long": ("max_length", "text of at most {} characters"),
 }
 
+_HALF = ("float16", "bfloat16", "half", "fp16", "bf16")
+_WHY_NOT_HALF = (
+    "Half precision keeps 3 digits of a number (`bfloat16` 2): second derivatives, their inverse "
+    "and the small change of a loss that a removal makes would be rounding errors."
+)
+
 
 def expectation(error: ErrorDetails) -> str | None:
     """Returns what the error expected, to stand after "expected", if it is of that sort."""
@@ -67,9 +73,10 @@ def message(error: ErrorDetails, node: Node | None) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("literal_error", "enum") and node and isinstance(node.value, str):
         words = [word.strip("'") for word in _alternatives(context)]
-        return f"{quoted(node.value)} is not one of {listed(words)}." + did_you_mean(
-            node.value, words
-        )
+        said = f"{quoted(node.value)} is not one of {listed(words)}."
+        if node.value in _HALF and "float64" in words:
+            return f"{said} {_WHY_NOT_HALF}"
+        return said + did_you_mean(node.value, words)
     if kind == "string_pattern_mismatch":
         return (
             f"{quoted(error['input'])} is not a name: letters, digits, `_` and `-`, "

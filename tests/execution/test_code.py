@@ -219,12 +219,12 @@ estimators:
         ),
         (
             "{damping: 0.1}",
-            "{damping: -1, dtype: half}",
+            "{damping: -1, dtype: single}",
             (),
             [
                 "9:25 estimators.mine.settings.damping: expected a number of at least 0 or a "
                 "mapping, got the number `-1`.",
-                "9:36 estimators.mine.settings.dtype: `half` is not one of `float32`, `float64`.",
+                "9:36 estimators.mine.settings.dtype: `single` is not one of `float32`, `float64`.",
             ],
         ),
         (
@@ -239,10 +239,10 @@ estimators:
         (
             "",
             "",
-            ("estimators.mine.settings.dtype=half",),
+            ("estimators.mine.settings.dtype=single",),
             [
-                "0:0 --set estimators.mine.settings.dtype=half: `half` is not one of `float32`, "
-                "`float64`."
+                "0:0 --set estimators.mine.settings.dtype=single: `single` is not one of "
+                "`float32`, `float64`."
             ],
         ),
         (

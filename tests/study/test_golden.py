@@ -45,6 +45,17 @@ def test_rooms_with_one_method_read_the_same_as_others(monkeypatch):
     assert found.startswith("17:3 estimators.exact.kind: this key is missing. Known: ")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "half"])
+@pytest.mark.parametrize(
+    ("before", "after", "path"),
+    [("{kind: exact", ", ", "estimators.exact"), ("kind: full_batch", "\n    ", "training.adam")],
+)
+def test_half_precision_is_refused_with_the_reason(before, after, path, dtype):
+    (found,) = problems(STUDY.replace(before, f"{before}{after}dtype: {dtype}"))
+    assert f"{path}.dtype: `{dtype}` is not one of `float32`, `float64`. Half precision" in found
+    assert "second derivatives, their inverse and the small change of a loss" in found
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
