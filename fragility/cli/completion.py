@@ -54,6 +54,14 @@ def reports(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def comparable(context: typer.Context, incomplete: str) -> list[str]:
+    """Returns what a run can be compared with: references, and the ids of runs."""
+    from fragility.references import reference_names
+
+    names = [*reference_names(), *(run_id for run_id, _ in _known_runs(context))]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def rooms(incomplete: str) -> list[str]:
     """Returns the sorts of method that begin so."""
     return [name for name in ROOMS if name.startswith(incomplete)]

@@ -13,6 +13,7 @@ import typer
 from fragility import __version__
 from fragility.cli import (
     check,
+    compare,
     doctor,
     errors,
     init,
@@ -48,7 +49,7 @@ def _options(
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Study": (run.run, plan.plan, check.check, init.init, schema.schema),
-    "Results": (report.report, runs.runs, runs.show, query.query),
+    "Results": (report.report, runs.runs, runs.show, compare.compare, query.query),
     "Methods": (list_.list_, list_.describe),
     "This machine": (doctor.doctor,),
 }

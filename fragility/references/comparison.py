@@ -138,9 +138,14 @@ def transformed(quantity: Quantity, absolute: bool, values: Sequence[float | Non
     """
     known = np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
     if quantity == "hessian_top_eigenvalue":
-        return np.abs(known[known != 0])
-    sized = np.abs(known) if absolute and quantity in CORRELATIONS else known
-    return np.round(sized, DECIMALS)
+        changed = np.abs(known[known != 0])
+    else:
+        changed = np.round(np.abs(known) if _sized(quantity, absolute) else known, DECIMALS)
+    return np.asarray(changed, dtype=np.float64)
+
+
+def _sized(quantity: Quantity, absolute: bool) -> bool:
+    return absolute and quantity in CORRELATIONS
 
 
 def _sample(asked: Sides, values: Sequence[float | None], pairs: int | None) -> Sample | None:

@@ -41,3 +41,14 @@ ORDER BY list_position(['train', 'estimate', 'retrain', 'measure', 'diagnose'], 
 def run(run_id: str) -> Query:
     """One run, every column."""
     return Query("run", "One run.", f"SELECT * FROM runs WHERE run_id = {text(run_id)}")
+
+
+REPEATS = Query(
+    "repeats",
+    "Every metric of each repeat of an arm: its median over test points.",
+    """\
+SELECT c.arm, s.estimator, s.procedure, s.metric, c.repeat, c.seed, s.value
+FROM summaries s JOIN cells c USING (cell_id)
+WHERE s.aggregation = 'median' AND s.weighting = 'raw'
+ORDER BY c.arm, s.estimator, s.procedure, s.metric, c.repeat""",
+)
