@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fragility.errors import MethodFailure
 from fragility.numerics.gradients import Scalars
+from fragility.numerics.losses import CROSS_ENTROPY, SQUARED_ERROR
 from fragility.numerics.trained import TrainedModel
 
 
@@ -52,8 +53,15 @@ def model_output(model: TrainedModel) -> ModelOutput:
     """Returns the margin of a classifier, or the prediction of a regression.
 
     Raises:
-        MethodFailure: a regression has more than one output.
+        MethodFailure: a regression has more than one output, or the model's loss is of more than
+            its outputs' values.
     """
+    if model.test_loss not in (CROSS_ENTROPY, SQUARED_ERROR):
+        raise MethodFailure(
+            "TRAK follows one number for each example, of which its loss is a function; this "
+            f"model is trained by a {model.loss.name}.",
+            "Use another estimator.",
+        )
     if model.test_loss.name == "cross_entropy":
         return MARGIN
     outputs = model.targets.shape[1]

@@ -11,7 +11,7 @@ from torch import Tensor
 from fragility.numerics.history import History
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
-from fragility.numerics.penalties import Penalty
+from fragility.numerics.penalties import Penalty, Term
 
 Parameters = Mapping[str, Tensor]
 
@@ -97,6 +97,13 @@ class TrainedModel:
         for penalty in self.penalties:
             bend = bend + self._spread(layout, penalty.strengths) * penalty.form.bend(flat)
         return bend
+
+    def terms(self, layout: Layout) -> tuple[Term, ...]:
+        """Returns the penalties beyond L2 as those of a stack of one."""
+        return tuple(
+            Term(penalty.form, self._spread(layout, penalty.strengths).unsqueeze(0))
+            for penalty in self.penalties
+        )
 
     def _spread(self, layout: Layout, strengths: Mapping[str, float]) -> Tensor:
         vector = self.vector(layout)

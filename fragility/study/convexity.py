@@ -38,7 +38,7 @@ def not_convex_retraining(model: Model, training: Training, procedure: Procedure
     if not model.convex_last_layer:
         return (
             f"`solver: newton` needs a convex objective, and that of a model `{model.kind}` is "
-            "convex in no layer. Use `solver: training`."
+            "convex in no layer. Use `leave_one_out` with `solver: training`."
         )
     if last_layer:
         return None

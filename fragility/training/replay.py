@@ -136,6 +136,7 @@ class Replay:
         return StackProblem(
             *(model.network, model.loss, layout, {}),
             *(model.inputs, model.targets, weights, decay),
+            terms=model.terms(layout),
         )
 
     @cached_property
