@@ -183,6 +183,7 @@ def populate(
                     114,
                     arm.parameters,
                     label,
+                    None,
                 ),
             )
             _base(world, arm, cell, rng)
