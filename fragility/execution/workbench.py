@@ -15,6 +15,7 @@ from torch import Tensor
 from fragility.errors import MethodFailure
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
+from fragility.models._channel_scale import standardized, takes_statistics
 from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Network
@@ -132,12 +133,19 @@ class Workbench:
         return StackCheckpoint(self.store.root, batch, self.device)
 
     def initial(self, planned: PlannedCell, seed: int) -> dict[str, Tensor]:
-        """Returns the initial parameters of a seed."""
+        """Returns the initial parameters of a seed.
+
+        Those of a batch normalization follow from the training examples, all of them: what is
+        removed later is among them, before and after.
+        """
         facts, cell = planned.facts, planned.cell
-        values = cell.model.initial(
-            facts.input_shape, facts.outputs, seed, cell.training.torch_dtype
-        )
-        return {name: value.to(self.device) for name, value in values.items()}
+        dtype = cell.training.torch_dtype
+        drawn = cell.model.initial(facts.input_shape, facts.outputs, seed, dtype)
+        values = {name: value.to(self.device) for name, value in drawn.items()}
+        network = self.network(planned)
+        if takes_statistics(network):
+            return standardized(network, values, self.examples(planned, dtype).inputs)
+        return values
 
     def test_points(self, planned: PlannedCell, procedure: Procedure) -> Choice:
         """Returns the test points that a procedure measures on.

@@ -8,10 +8,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from fragility.errors import DataError
+from fragility.models._channel_scale import ChannelScale
 
 Activation = Literal["relu", "tanh", "selu", "gelu", "softplus", "sigmoid", "elu", "silu"]
 Initialization = Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "orthogonal"]
-Normalization = Literal["none", "group"]
+Normalization = Literal["none", "group", "batch"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -73,10 +74,12 @@ def scaled(size: int, width: float) -> int:
 def normalized(normalization: Normalization, channels: int, groups: int) -> list[nn.Module]:
     """Returns the normalization after a convolution, if any, in the most groups that divide evenly.
 
-    Batch normalization is left out: its outputs for one example depend on the others of a batch, so
-    that the loss of an example, and what removing it does, would not be its own.
+    `batch` takes its statistics once: those of minibatches would make an example's outputs depend
+    on the others of a batch, so that its loss, and what removing it does, would not be its own.
     """
     if normalization == "none":
         return []
+    if normalization == "batch":
+        return [ChannelScale(channels)]
     divisor = max(count for count in range(1, min(groups, channels) + 1) if channels % count == 0)
     return [nn.GroupNorm(divisor, channels)]

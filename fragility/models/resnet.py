@@ -31,8 +31,13 @@ class ResNet(Model):
     128, 256 and 512 channels, the last three followed by pooling over 2 x 2, a block of two
     convolutions around the second and the fourth, the maximum over the image and an affine layer.
 
-    Batch normalization, which the originals have, is not offered: it makes an example's loss depend
-    on the others of its batch. Without normalization convolutions have biases.
+    Batch normalization, which the originals have, makes an example's loss depend on the others of
+    its batch. `normalization: batch` takes its statistics once, over 1,024 training examples at
+    most, evenly spaced, at the initial values; scale and shift, into which they are folded, are
+    parameters from then on, so that retraining, evaluation and curvature all see the same function.
+    A retraining that starts warm keeps what its base model has of them, a cold one takes them anew,
+    over the examples of its base model: with the one that is removed. Without normalization
+    convolutions have biases.
 
     Valid when: examples are images of at least 8 x 8. ReLU has kinks, and so have maxima. The scale
         and shift of a group normalization have no Kronecker factors: `kfac` and `ekfac` are asked
@@ -40,7 +45,8 @@ class ResNet(Model):
     Cost: ResNet-9 about 379 million, ResNet-18 about 555 million multiplications an example of
         CIFAR-10, and 6.6 and 11.2 million parameters.
     Reference: He, Zhang, Ren and Sun 2016; Page 2018, "How to train your ResNet" (ResNet-9); Wu and
-        He 2018 (group normalization).
+        He 2018 (group normalization); Ioffe and Szegedy 2015 (batch normalization); Kingma and
+        Dhariwal 2018, section 3.1 (statistics taken once).
     """
 
     kind: Literal["resnet"] = "resnet"
@@ -51,7 +57,8 @@ class ResNet(Model):
     activation: Activation = "relu"
     """Activation after each hidden layer."""
     normalization: Normalization = "group"
-    """After each convolution: `group` normalizes each example's channels group by group."""
+    """After each convolution: `group` normalizes each example's channels group by group; `batch`
+    gives each channel mean 0 and variance 1 over training examples once, at the initial values."""
     groups: PositiveInt = 32
     """Most groups of channels; taken is the largest number up to it that divides them evenly."""
     initialization: Initialization = "torch"

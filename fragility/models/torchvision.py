@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fragility.errors import DataError, did_you_mean
 from fragility.models._checks import checked
-from fragility.models._layers import image_shape, normalized
+from fragility.models._layers import Normalization, image_shape, normalized
 from fragility.models.base import Model
 from fragility.numerics.network import Network
 
@@ -19,9 +19,9 @@ class Torchvision(Model):
     """A classifier of torchvision by its name, untrained: `resnet18`, `mobilenet_v2`, `vgg11`.
 
     Batch normalization makes an example's loss depend on the others of its batch: in the place of
-    each stands a group normalization with the same parameters, as many. Dropout and stochastic
-    depth are off, in training too. The networks are made for images of 224 x 224; for those of
-    32 x 32 see `resnet` and `vgg`.
+    each stands another with as many parameters, as `normalization` says; see `resnet`. Dropout and
+    stochastic depth are off, in training too. The networks are made for images of 224 x 224; for
+    those of 32 x 32 see `resnet` and `vgg`.
 
     Valid when: examples are images with 3 channels, large enough for the network. ReLU has kinks,
         and so have maxima. Weights are drawn anew: none that were trained elsewhere are loaded.
@@ -32,9 +32,10 @@ class Torchvision(Model):
     kind: Literal["torchvision"] = "torchvision"
     name: str
     """torchvision's name of the network."""
-    normalization: Literal["group"] = "group"
+    normalization: Literal["group", "batch"] = "group"
     """In the place of batch normalization: `group` normalizes each example's channels group by
-    group."""
+    group; `batch` gives each channel mean 0 and variance 1 over training examples once, at the
+    initial values."""
     groups: PositiveInt = 32
     """Most groups of channels; taken is the largest number up to it that divides them evenly."""
 
@@ -67,7 +68,7 @@ class Torchvision(Model):
                 "A dataset `image_folder` reads gray images in colour; `resnet` and `vgg` take any "
                 "number of channels.",
             )
-        _replace_batch_normalization(module, self.groups)
+        _replace_batch_normalization(module, self.normalization, self.groups)
         return module
 
     def network(self, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -81,11 +82,13 @@ class Torchvision(Model):
         return checked(f"`{self.name}`", network, tuple(input_shape), outputs)
 
 
-def _replace_batch_normalization(module: nn.Module, groups: int) -> None:
+def _replace_batch_normalization(
+    module: nn.Module, normalization: Normalization, groups: int
+) -> None:
     for parent in list(module.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, _BatchNorm):
-                (group,) = normalized("group", layer.num_features, groups)
-                assert isinstance(group, nn.GroupNorm)
-                group.eps = layer.eps
-                setattr(parent, name, group)
+                (own,) = normalized(normalization, layer.num_features, groups)
+                if isinstance(own, nn.GroupNorm):
+                    own.eps = layer.eps
+                setattr(parent, name, own)

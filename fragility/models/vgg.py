@@ -33,8 +33,7 @@ class VGG(Model):
     of an objective without noise.
 
     Without normalization and with `initialization: torch` the signal fades from layer to layer, and
-    training may not begin: `kaiming_normal` keeps it. Batch normalization is not offered, as it
-    makes an example's loss depend on the others of its batch.
+    training may not begin: `kaiming_normal` keeps it, and so does every normalization.
 
     Valid when: examples are images of at least 32 x 32. The maxima have kinks, and so has ReLU.
     Cost: VGG-11 about 153 million, VGG-13 about 228 million multiplications an example of CIFAR-10,
@@ -54,7 +53,8 @@ class VGG(Model):
     activation: Activation = "relu"
     """Activation after each hidden layer."""
     normalization: Normalization = "none"
-    """After each convolution: `group` normalizes each example's channels group by group."""
+    """After each convolution: `group` normalizes each example's channels group by group; `batch`
+    gives each channel mean 0 and variance 1 over training examples once, at the initial values."""
     groups: PositiveInt = 32
     """Most groups of channels; taken is the largest number up to it that divides them evenly."""
     initialization: Initialization = "torch"
