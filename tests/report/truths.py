@@ -43,7 +43,7 @@ def measured(
     by_estimator = scores if isinstance(scores, Mapping) else {"exact": scores}
     for repeat in range(len(next(iter(by_estimator.values())))):
         cell = f"{arm}-{repeat}"
-        sizes = (json.dumps({}), 455, 114, 62, arm)
+        sizes = (json.dumps({}), 455, 114, 62, arm, None)
         filled.add(
             "cells",
             (cell, "quickstart", "breast_cancer", arm, "l2", "adam", repeat, repeat, *sizes),
