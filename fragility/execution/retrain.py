@@ -36,7 +36,8 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     dtype = trainings[0].torch_dtype
     by_train_id = {planned.train_id: bench.parameters(planned, dtype) for planned in cells}
     bases = [by_train_id[planned.train_id] for planned in cells]
-    frozen = [{n: p for n, p in base.items() if n not in layout.names} for base in bases]
+    origins = _origins(bench, procedures[0], by_train_id, cells, dtype)
+    frozen = [{n: p for n, p in one.items() if n not in layout.names} for one in origins]
     weights = [
         procedure.weights(planned.facts.n_train, members, kept)
         for procedure, planned, members, kept in zip(procedures, cells, removed, left, strict=True)
@@ -46,22 +47,26 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     problem = anchored(problem, procedures, cells, torch.stack([*map(layout.flatten, bases)]))
     theta = [
         layout.flatten(_start(bench, *place))
-        for place in zip(batch.tasks, cells, procedures, bases, strict=True)
+        for place in zip(batch.tasks, cells, procedures, origins, strict=True)
     ]
     start = Start(
         torch.stack(theta),
         _memory(bench, cells, procedures, network, layout),
         orders,
     )
-    trajectory = _trajectory(batch, bench, cells, bases)
+    trajectory = _trajectory(batch, bench, cells, origins)
     checkpoint = bench.checkpoint(batch)
     recorder = Recorder(progress, trajectory, checkpoint)
-    fit = trainings[0].fit(trainings, problem, start, recorder)
+    restraints = [
+        procedure.restrained(planned.cell.regularization.restraints(training))
+        for procedure, planned, training in zip(procedures, cells, trainings, strict=True)
+    ]
+    fit = trainings[0].fit(trainings, problem, start, recorder, restraints)
     if trajectory is not None:
         trajectory.write(outcome)
     test_losses = []
     for position, (planned, members, base) in enumerate(zip(cells, removed, bases, strict=True)):
-        parameters = {**base, **layout.unflatten(fit.theta[position])}
+        parameters = {**origins[position], **layout.unflatten(fit.theta[position])}
         moved = network.layout.flatten(parameters) - network.layout.flatten(base)
         on_test = record_training(
             outcome,
@@ -84,6 +89,20 @@ def _procedure(bench: Workbench, task: Task) -> Procedure:
     return bench.cell(task).cell.procedures[str(task.procedure)]
 
 
+def _origins(
+    bench: Workbench,
+    procedure: Procedure,
+    bases: dict[str, dict[str, Tensor]],
+    cells: Sequence[PlannedCell],
+    dtype: torch.dtype,
+) -> list[dict[str, Tensor]]:
+    """Returns where each warm start begins, given the base models by their training's id."""
+    found = bases
+    if procedure.conduct.from_last:
+        found = {c.train_id: bench.last_iterate(c, dtype) for c in cells}
+    return [found[planned.train_id] for planned in cells]
+
+
 def _removed(batch: Batch, bench: Workbench) -> tuple[list[NDArray[np.int64] | None], list[float]]:
     """Returns what each task removes, None for a placebo, and what it leaves of their weight."""
     chosen: dict[tuple[int, str | None], Chosen] = {}
@@ -103,10 +122,10 @@ def _start(
     task: Task,
     planned: PlannedCell,
     procedure: Procedure,
-    base: dict[str, Tensor],
+    origin: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     if not procedure.conduct.cold:
-        return base
+        return origin
     replicate = task.replicate or 0
     return bench.initial(
         planned, initialization_seed(planned.cell.seed, planned.cell.repeat, replicate)
@@ -140,7 +159,7 @@ def _trajectory(
     batch: Batch,
     bench: Workbench,
     cells: Sequence[PlannedCell],
-    bases: Sequence[dict[str, Tensor]],
+    origins: Sequence[dict[str, Tensor]],
 ) -> LossTrajectory | None:
     every = _procedure(bench, batch.tasks[0]).conduct.record_every
     if not every:
@@ -152,5 +171,6 @@ def _trajectory(
     ]
     network = bench.network(cells[0])
     layout = network.select(_procedure(bench, batch.tasks[0]).parameters)
-    frozen = {n: torch.stack([b[n] for b in bases]) for n in bases[0] if n not in layout.names}
+    names = [name for name in origins[0] if name not in layout.names]
+    frozen = {name: torch.stack([origin[name] for origin in origins]) for name in names}
     return LossTrajectory(every, network, bench.loss(cells[0]), layout, frozen, tensors, points)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.stacks import record_training, stack_problem
-from fragility.execution.workbench import MEMORY, Workbench
+from fragility.execution.workbench import ITERATE, MEMORY, Workbench
 from fragility.numerics.evaluate import evaluate
 from fragility.numerics.losses import accuracy
 from fragility.plan.identities import initialization_seed
@@ -40,7 +40,9 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
     )
     start = torch.stack([layout.flatten(values) for values in initial])
     recorder = Recorder(progress, checkpoint=bench.checkpoint(batch))
-    fit = trainings[0].fit(trainings, problem, Start(start, orders=orders), recorder)
+    restraints = [c.cell.regularization.restraints(c.cell.training) for c in cells]
+    begin = Start(start, orders=orders)
+    fit = trainings[0].fit(trainings, problem, begin, recorder, restraints)
     train_losses, test_losses = [], []
     for position, (task, planned) in enumerate(zip(batch.tasks, cells, strict=True)):
         parameters = layout.unflatten(fit.theta[position])
@@ -65,6 +67,9 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
         if fit.memory:
             memory = {name: value[position].cpu().numpy() for name, value in fit.memory.items()}
             outcome.models[task.task_id + MEMORY] = memory
+        if fit.iterate is not None and restraints[position].averaging is not None:
+            last = layout.unflatten(fit.iterate[position])
+            outcome.models[task.task_id + ITERATE] = {n: p.cpu().numpy() for n, p in last.items()}
         if bool(fit.diverged[position]):
             outcome.fail(
                 position,

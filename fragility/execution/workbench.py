@@ -42,6 +42,8 @@ class Tensors:
 
 MEMORY = ".memory"
 """Ending of the file, beside a base model, that holds what its optimizer remembers."""
+ITERATE = ".iterate"
+"""Ending of the file, beside a base model that is an average, that holds its last iterate."""
 
 
 class Workbench:
@@ -95,7 +97,19 @@ class Workbench:
 
         In the precision it was trained in, unless another is given.
         """
-        arrays = self.store.read_model(train_id or planned.train_id)
+        return self._stored(train_id or planned.train_id, "", dtype)
+
+    def last_iterate(self, planned: PlannedCell, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Returns the parameters after the last step of the cell's base training.
+
+        They are those of the base model, unless that is an average of iterates.
+        """
+        cell = planned.cell
+        averaged = cell.regularization.restraints(cell.training).averaging is not None
+        return self._stored(planned.train_id, ITERATE if averaged else "", dtype)
+
+    def _stored(self, train_id: str, part: str, dtype: torch.dtype | None) -> dict[str, Tensor]:
+        arrays = self.store.read_model(train_id, part)
         return {
             name: torch.from_numpy(a).clone().to(self.device, dtype) for name, a in arrays.items()
         }
@@ -120,13 +134,13 @@ class Workbench:
         of = self.cell(task).cell
         seed = initialization_seed(of.seed, of.repeat)
         start = partial(self.initial, self.cell(task), seed)
-        followed = history(of.training, model, start, task.order_seed or 0)
+        restraints = of.regularization.restraints(of.training)
+        followed = history(of.training, model, start, task.order_seed or 0, restraints)
         return replace(model, history=followed, initial=start)
 
     def memory(self, planned: PlannedCell) -> dict[str, Tensor]:
         """Returns what the optimizer and schedule of the cell's base training remember."""
-        arrays = self.store.read_model(planned.train_id, MEMORY)
-        return {name: torch.from_numpy(a).clone().to(self.device) for name, a in arrays.items()}
+        return self._stored(planned.train_id, MEMORY, None)
 
     def checkpoint(self, batch: Batch) -> StackCheckpoint:
         """Returns where the running state of a batch's stack is kept."""

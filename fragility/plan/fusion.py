@@ -82,7 +82,8 @@ def _key(planned: PlannedCell, task: Task) -> str:
         bregman = procedure.proximity is not None and procedure.proximity.bregman
         near = [procedure.proximity is not None, bregman, of_its_own]
         fusion = [fusion, cell.regularization.fusion()]
-        return digest([*shape, fusion, parameters, conduct.resumes, recorded, *near])
+        begun: list[JSON] = [conduct.resumes, conduct.from_last]
+        return digest([*shape, fusion, parameters, *begun, recorded, *near])
     groups = task.procedure if task.groups else None
     return digest([*shape, task.selection, task.estimator is None, len(task.inputs), groups])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -10,6 +11,7 @@ from fragility.procedures._replicates import TargetReliability
 from fragility.procedures.base import Conduct, Procedure
 from fragility.training import Order, Training
 from fragility.training.newton import Newton
+from fragility.training.restraints import Restraints
 
 _DETERMINISTIC = {None: "retraining on the full batch", "shared": "retraining in a shared order"}
 
@@ -32,6 +34,12 @@ class Retraining(Procedure):
     """Upper limit of retraining epochs of minibatches; null: the training's."""
     order: Order | None = None
     """Whose example order retraining with minibatches follows; null: what the training says."""
+    patience: PositiveInt | None = None
+    """Steps or epochs without improvement after which retraining stops, where the regularization
+    has `early_stopping`; null: as many as it says."""
+    from_iterate: Literal["average", "last"] = "average"
+    """Where a warm start begins if the base model is an average of iterates (`swa`): at the average
+    that is scored, or at the last of the iterates."""
     gradient_norm: PositiveFloat | None = None
     """Gradient norm at which retraining stops; null: the training's."""
     learning_rate: PositiveFloat | None = None
@@ -50,6 +58,8 @@ class Retraining(Procedure):
             raise ValueError("Newton's method has no state to resume; use `state: reset`")
         if self.state == "resume" and self.learning_rate is not None:
             raise ValueError("`state: resume` goes on at the rate it has; use `state: reset`")
+        if self.from_iterate == "last" and self.start == "cold":
+            raise ValueError("a cold start begins at no iterate; drop `from_iterate`")
         if self.parameters != "all" and self.start == "cold":
             raise ValueError(
                 "a frozen network has no cold start of some of its parameters; use `start: warm`"
@@ -89,7 +99,8 @@ class Retraining(Procedure):
         cold, resumes = self.start == "cold", self.state == "resume"
         wanted = self.adaptive
         number = self.replicates if isinstance(self.replicates, int) else 1
-        return Conduct(cold, resumes, wanted.pilot if wanted else number, self.record_every)
+        number = wanted.pilot if wanted else number
+        return Conduct(cold, resumes, number, self.record_every, self.from_iterate == "last")
 
     @property
     def adaptive(self) -> TargetReliability | None:
@@ -105,6 +116,21 @@ class Retraining(Procedure):
         if self.learning_rate is not None:
             limited = limited.at_rate(self.learning_rate) or limited
         return limited if self.order is None else limited.ordered(self.order)
+
+    def restrained(self, restraints: Restraints) -> Restraints:
+        """Returns the restraints with this procedure's patience."""
+        stop = restraints.early_stopping
+        if stop is None or self.patience is None:
+            return restraints
+        return replace(restraints, early_stopping=replace(stop, patience=self.patience))
+
+    def idle(self, restraints: Restraints) -> frozenset[str]:
+        """Returns the keys given here that say nothing where a base model has such restraints."""
+        keys = {
+            "patience": self.patience is not None and restraints.early_stopping is None,
+            "from_iterate": self.from_iterate == "last" and restraints.averaging is None,
+        }
+        return frozenset(name for name, idle in keys.items() if idle)
 
     @property
     def drops(self) -> bool:

@@ -17,6 +17,7 @@ from fragility.numerics.network import ParameterSet
 from fragility.procedures._replicates import TargetReliability
 from fragility.selectors import SELECTORS, Candidates, Selector
 from fragility.training import Training
+from fragility.training.restraints import Restraints
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ class Conduct:
 
     `cold`: from initial values instead of the base model's parameters; `resumes`: with what the
     base training's optimizer remembers; `replicates`: how often each is done; `record_every`: steps
-    after which test losses are noted, 0 for never.
+    after which test losses are noted, 0 for never; `from_last`: where the base model is an average
+    of iterates, from the last of them.
     """
 
     cold: bool = False
     resumes: bool = False
     replicates: int = 1
     record_every: int = 0
+    from_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,14 @@ class Procedure(Method):
     @abstractmethod
     def retraining(self, training: Training) -> Training:
         """Returns how retraining goes, given how the base model was trained."""
+
+    def restrained(self, restraints: Restraints) -> Restraints:
+        """Returns the restraints of retraining, given those that its cell has for it."""
+        return restraints
+
+    def idle(self, restraints: Restraints) -> frozenset[str]:
+        """Returns the keys given here that say nothing where a base model has such restraints."""
+        return frozenset()
 
     @property
     def comparison(self) -> str:

@@ -103,17 +103,18 @@ class Regularization:
     def restraints(self, training: Training) -> Restraints:
         """Returns what keeps a training from following its gradient to the end.
 
-        Newton's method goes to the minimum of the objective, whatever trained the base model.
+        One that searches for the minimum of the objective has none, whatever trained the base
+        model.
         """
         restraints = Restraints()
-        for one in () if isinstance(training, Newton) else self.members:
+        for one in () if _searches(training) else self.members:
             restraints = one.restrained(restraints)
         return restraints
 
     def noise(self, training: Training) -> Noise:
-        """Returns what a training draws at every step; Newton's method draws nothing."""
+        """Returns what a training draws at every step; one that searches draws nothing."""
         noise = Noise()
-        for one in () if isinstance(training, Newton) else self.members:
+        for one in () if _searches(training) else self.members:
             noise = one.noise(noise)
         return noise
 
@@ -129,9 +130,9 @@ class Regularization:
     def objection(self, training: Training, *, of_retraining: bool = False) -> str | None:
         """Returns why this makes no sense with a training, or None if it does.
 
-        A retraining by Newton's method leaves out what is no part of the objective.
+        A retraining that searches for the minimum leaves out what is no part of the objective.
         """
-        only = of_retraining and isinstance(training, Newton)
+        only = of_retraining and _searches(training)
         found = (one.objection(training) for one in self.members if one.of_objective or not only)
         return next((text for text in found if text is not None), None)
 
@@ -139,6 +140,13 @@ class Regularization:
         """Returns why this makes no sense for the data, or None if it does."""
         found = (one.refusal(task, input_shape) for one in self.members)
         return next((text for text in found if text is not None), None)
+
+
+def _searches(training: Training) -> bool:
+    """Whether a training searches for the minimum, by Newton's method or along lines."""
+    optimizer = getattr(training, "optimizer", None)
+    along_lines = isinstance(optimizer, Optimizer) and optimizer.full_batch_only
+    return isinstance(training, Newton) or along_lines
 
 
 def first_order_only(what: str, training: Training) -> str | None:

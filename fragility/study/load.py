@@ -14,7 +14,7 @@ from fragility.study.expansion import STUDY, Expansion, expanded, too_many_cells
 from fragility.study.messages import got, listed, quoted
 from fragility.study.model import Study
 from fragility.study.nodes import Node
-from fragility.study.objections import misplaced, objections
+from fragility.study.objections import misplaced, objections, without_effect
 from fragility.study.overrides import with_overrides
 from fragility.study.problems import problem_at
 from fragility.study.reference import reference_problems
@@ -103,6 +103,7 @@ def _checked(root: Node, study_dir: Path) -> tuple[Study | None, Expansion, list
     if study is not None and not problems:
         problems += objections(tree, study, expansion)
         problems += misplaced(tree, study, expansion)
+        problems += without_effect(tree, study, expansion)
         problems += convexity(tree, study, expansion)
         problems += reference_problems(tree, study, expansion)
     return study, expansion, problems

@@ -60,3 +60,27 @@ def misplaced(root: Node, study: Study, expansion: Expansion) -> Iterator[Proble
                 path = ("regularization", label)
                 told_of = f"With training {quoted(training_label)}: {text}"
                 yield problem_at(place_of(root, path, text), path, told_of)
+
+
+def without_effect(root: Node, study: Study, expansion: Expansion) -> Iterator[Problem]:
+    """Yields the keys of procedures that say nothing in any cell that the procedure meets."""
+    sections = {section: list(getattr(study, section)) for section in CROSSED}
+    idle: dict[str, frozenset[str]] = {}
+    for (_, _, label, training_label), applying in crossings(expansion.sweep, sections):
+        for row in applying.rows():
+            written: Any = expansion.part("regularization", label, row)
+            training: Any = expansion.part("training", training_label, row)
+            for name in study.procedures:
+                procedure: Any = expansion.part("procedures", name, row)
+                restraints = Regularization.of(written).restraints(procedure.retraining(training))
+                here = procedure.idle(restraints)
+                idle[name] = idle.get(name, here) & here
+    for name, keys in idle.items():
+        for key in sorted(keys):
+            text = f"`{key}` says nothing without the regularizer `{_NEEDED[key]}`; drop the key."
+            place = place_of(root, ("procedures", name), text)
+            yield problem_at(place, ("procedures", name, key), text)
+
+
+_NEEDED = {"patience": "early_stopping", "from_iterate": "swa"}
+"""The regularizers that keys of procedures are about."""

@@ -23,13 +23,15 @@ from fragility.training.minibatch import Minibatch
 from fragility.training.optimizers import FirstOrder
 from fragility.training.restraints import Restraints
 
+_NONE = Restraints()
+
 
 def history(
     training: Training,
     model: TrainedModel,
     start: Callable[[], Parameters],
     order: int,
-    restraints: Restraints | None = None,
+    restraints: Restraints = _NONE,
 ) -> History | None:
     """Returns how a model was trained, or None where no gradient alone decides a step.
 
@@ -44,7 +46,7 @@ def history(
     """
     if not isinstance(training, (FullBatch, Minibatch)) or training.optimizer.full_batch_only:
         return None
-    return Replay(training, model, start, order, restraints or Restraints())
+    return Replay(training, model, start, order, restraints)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Replay:
     model: TrainedModel
     initial: Callable[[], Parameters]
     order: int
-    restraints: Restraints
+    restraints: Restraints = _NONE
 
     @cached_property
     def start(self) -> Tensor:
