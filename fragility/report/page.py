@@ -22,6 +22,7 @@ from fragility.report.sections import (
     answer,
     controls,
     convergence,
+    examples,
     factors,
     failures,
     head,
@@ -56,6 +57,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     interventions.section,
     trajectories.section,
     convergence.section,
+    examples.section,
     failures.section,
     reproduce.section,
 )
