@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 import torchvision
 from torchvision.transforms import Compose, Normalize, Pad, Resize, ToTensor
 
-from fragility.datasets import DATASETS, Data, Dataset, Facts, facts
+from fragility.datasets import DATASETS, Dataset, facts
 from fragility.datasets._pixels import moments
 from fragility.errors import DataError
 from fragility.plan.catalog import Catalog
@@ -168,7 +167,7 @@ def test_what_is_wrong_with_labels_shows_before_pixels_are_read(root: Path) -> N
         Catalog(root).facts(dataset("mnist", subset={"train": 1, "kind": "first"}), 0)
 
 
-# Memory, and the published files
+# Memory
 
 
 def test_nothing_is_held_in_float64(tmp_path: Path) -> None:
@@ -185,18 +184,3 @@ def test_nothing_is_held_in_float64(tmp_path: Path) -> None:
     assert data.train.inputs.nbytes == n * 784 * 4
     # The numbers, the bytes they are made of, and one block: less than 8 bytes a pixel.
     assert peak < n * 784 * 7
-
-
-REAL = os.environ.get("FRAGILITY_DATA", "")
-
-
-@pytest.mark.skipif(not REAL, reason="FRAGILITY_DATA names no folder")
-def test_the_published_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRAGILITY_DATA", str(Path(REAL).absolute()))
-    data: Data = dataset("mnist").load(0, Path())
-    assert facts(data) == Facts(60_000, 10_000, (1, 28, 28), 10, "classification")
-    assert list(np.bincount(data.train.targets)[:4]) == [5923, 6742, 5958, 6131]
-    assert list(data.test.targets[:5]) == [7, 2, 1, 0, 4]
-    # The mean and standard deviation that everyone normalizes with.
-    assert round(float(data.train.inputs.mean(dtype=np.float64)), 4) == 0.1307
-    assert round(float(data.train.inputs.std(dtype=np.float64)), 4) == 0.3081

@@ -113,6 +113,7 @@ def test_outputs_are_those_of_others_networks(
     generator = torch.Generator().manual_seed(0)
     moved = {n: v + 0.02 * torch.randn(v.shape, generator=generator) for n, v in values.items()}
     module = by_others().double().eval()
+    assert [tuple(p.shape) for p in module.parameters()] == [*map(tuple, network.layout.shapes)]
     torch.nn.utils.vector_to_parameters(network.layout.flatten(moved), module.parameters())
     images = torch.randn(2, *CIFAR, generator=generator, dtype=torch.float64)
     found = network(moved, images)
