@@ -96,7 +96,7 @@ def _published_table(run_id: str, found: Against) -> str:
     lines.append(text.table(COLUMNS, rows, indent="  "))
     lines += [f"  overridden in this run: {', '.join(found.overrides)}"] * bool(found.overrides)
     lines += ["  no smallest eigenvalues were recorded: the largest alone"] * found.top_only
-    lines.append(f"{counts(found)}, of {text.plural(len(families), 'published family')}.")
+    lines.append(f"{counts(found.lines)}, of {text.plural(len(families), 'published family')}.")
     return "\n".join(lines)
 
 

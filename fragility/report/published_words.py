@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from fragility.references.comparison import (
 )
 from fragility.references.declared import CORRELATIONS, Quantity
 from fragility.report.context import metric_name
-from fragility.report.published import Against, Setting
-from fragility.report.text import MISSING, estimate, metric_value, number
+from fragility.report.published import Setting
+from fragility.report.text import MISSING, estimate, listing, metric_value, number, plural
 
 NAMES = {"hessian_top_eigenvalue": "top eigenvalue", "train_accuracy": "train accuracy"}
 
@@ -74,19 +75,22 @@ def difference(held: Held) -> str:
     return estimate(metric, found.value, found.low, found.high)
 
 
-def counts(found: Against) -> str:
-    """Returns how many comparisons have each verdict, in a phrase."""
-    tally = Counter(held.verdict for _, held in found.lines)
+def counts(lines: Sequence[tuple[Setting, Held]]) -> str:
+    """Returns how many comparisons have each verdict, as `Of 8 comparisons, 1 agrees, ...`."""
+    tally = Counter(held.verdict for _, held in lines)
     phrases = {
-        AGREES: "agree",
-        DIFFERS: "differ",
-        CANNOT_TELL: "cannot be told",
-        NOT_THERE: "are not in the reference",
-        NOT_MEASURED: "were not measured",
+        AGREES: ("agrees", "agree"),
+        DIFFERS: ("differs", "differ"),
+        CANNOT_TELL: ("cannot tell", "cannot tell"),
+        NOT_THERE: ("is not in the reference", "are not in the reference"),
+        NOT_MEASURED: ("was not measured", "were not measured"),
     }
-    told = [f"{tally[name]} {phrase}" for name, phrase in phrases.items() if tally[name]]
-    total = sum(tally.values())
-    return f"Of {total} comparisons, {', '.join(told)}" if told else "Nothing could be compared"
+    told = [
+        f"{tally[name]} {one if tally[name] == 1 else many}"
+        for name, (one, many) in phrases.items()
+        if tally[name]
+    ]
+    return f"Of {plural(len(lines), 'comparison')}, {listing(told)}"
 
 
 def record(setting: Setting, held: Held) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_a_run_beside_published_numbers(store: str, capsys: pytest.CaptureFixtur
     assert "0.725 (6)" in spearman
     assert "  overridden in this run: training.adam.steps=9" in lines
     assert lines[-1].startswith("Of 4 comparisons, ")
-    assert lines[-1].endswith("3 were not measured, of 1 published family.")
+    assert lines[-1].endswith("and 3 were not measured, of 1 published family.")
 
 
 def test_the_same_as_json(store: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ from scipy import stats
 
 from fragility.references import load_reference
 from fragility.references.comparison import AGREES, NOT_MEASURED, NOT_THERE, Held
+from fragility.report.context import Context
+from fragility.report.figures.published import Series, frame_of, means, strips
+from fragility.report.page import page
 from fragility.report.published import Against, Setting, against
 from fragility.report.published_words import counts, record, words
+from fragility.report.sections import published as section
 from fragility.report.source import Source
 from tests.report import world
 
@@ -189,4 +194,82 @@ def test_words_and_records_have_the_same_numbers() -> None:
     assert plain["ours"]["median"] == 0.6
     assert plain["published"]["runs"] == 50
     assert plain["difference"]["value"] == one.difference.value
-    assert counts(found).startswith("Of 4 comparisons, ")
+    assert counts(found.lines).startswith("Of 4 comparisons, ")
+
+
+def shown(made: world.World) -> Any:
+    return section.section(Context(Source(made.connection(), world.RUN)))
+
+
+def test_without_a_reference_there_is_no_section(quickstart: str) -> None:
+    found = shown(store({1: [[0.5]]}, text="study: quickstart\n"))
+    assert (found.title, found.data) == ("", {"found": None})
+    assert 'id="published"' not in quickstart
+    assert "Against the published numbers" not in quickstart
+
+
+def test_the_section_has_the_papers_figures_and_every_comparison() -> None:
+    rng = np.random.default_rng(0)
+    ours = {d: rng.uniform(0.3, 0.9, (6, 1)).tolist() for d in (1, 2, 3)}
+    made = store(
+        ours, eigenvalues=[(2.0 + i, -1.0) for i in range(6)], accuracy=1.0, overrides=["seed=3"]
+    )
+    found = shown(made)
+    assert found.title == "Against the published numbers"
+    titles = [chart.title for chart in found.data["charts"]]
+    assert titles == [
+        "|Spearman| against depth (the paper's figure 1)",
+        "|Spearman|, ours beside published",
+        "|Pearson| against depth",
+        "|Pearson|, ours beside published",
+        "top eigenvalue against depth (the paper's figure 3)",
+        "top eigenvalue, ours beside published",
+    ]
+    assert [panel.title for panel in found.data["charts"][0].panels] == ["published", "ours"]
+    # Nothing of ours was measured: only what is published is drawn.
+    assert [panel.title for panel in found.data["charts"][2].panels] == ["published"]
+    assert len(found.data["rows"]) == 3 * 4
+    assert any("This run overrides its study: `seed=3`" in note for note in found.data["notes"])
+    first = found.data["charts"][0]
+    means_of = [np.abs(L2[f"depth_{d}"].values["spearman"]).mean() for d in (1, 3)]
+    assert f"published {means_of[0]:.3f} to {means_of[1]:.3f}" in first.reading
+    assert f"ours {np.mean(ours[1]):.3f} to {np.mean(ours[3]):.3f}" in first.reading
+
+
+def test_widths_that_are_held_back_are_drawn_from_ours_alone() -> None:
+    text = STUDY.replace("figure1_l2_selu", "figure1_width_l2_selu").replace("depth_{", "width_{")
+    found = shown(store({8: [[0.5], [0.6]], 14: [[0.4], [0.3]]}, text=text))
+    (chart, strip) = found.data["charts"]
+    assert chart.title == "|Spearman| against width (the paper's figure 1)"
+    assert [panel.title for panel in chart.panels] == ["ours"]
+    assert strip.reading == "Of 2 comparisons, 2 are not in the reference."
+    assert {row.verdict for row in found.data["rows"]} == {NOT_THERE}
+
+
+def test_every_run_is_drawn_and_the_mean_where_it_is() -> None:
+    runs = {"1": [0.2, 0.3, 0.7], "2": [0.5]}
+    series = [Series("a", "soft", "s", runs), Series("b", "c1", "o", {"2": [0.9, 0.8]})]
+    frame = frame_of(
+        series, ["1", "2"], "depth", "rho", "|spearman|", logarithmic=False, chance=0.165
+    )
+    assert frame.low < 0 < 0.9 < frame.high
+    drawn = strips(series, frame, name="s", title="runs")
+    # matplotlib draws every point as a <use> of one marker; ticks are the other ones.
+    ticks = means([], frame, name="e", title="empty").count("<use")
+    assert drawn.count("<use") - ticks == 6
+    assert means(series, frame, name="m", title="means").count("<use") - ticks == 3
+
+
+def test_the_page_has_the_section(published_page: str) -> None:
+    assert '<section id="published">' in published_page
+    assert '<a href="#published">Against the published numbers</a>' in published_page
+    assert 'href="#rank"' in published_page
+    assert "nan" not in published_page.split('<section id="published">')[1].split("</section>")[0]
+
+
+@pytest.fixture(scope="module")
+def published_page() -> str:
+    made = world.depths(4)
+    text = STUDY.replace("estimator: published", "where: {regularization: l2}, procedure: warm")
+    made.rows["runs"] = [world.run_row(study_text=text)]
+    return page(made.connection(), world.RUN)
