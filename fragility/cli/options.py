@@ -62,7 +62,9 @@ RepeatsOption = Annotated[
 MemoryOption = Annotated[
     str | None,
     typer.Option(
-        "--memory", metavar="SIZE", help="Most memory of one stack of models, as `2GB`; 1 GiB."
+        "--memory",
+        metavar="SIZE",
+        help="Most memory of one stack of models, as `2GB`; 1 GiB, or a quarter of a card's.",
     ),
 ]
 RunOption = Annotated[
@@ -76,14 +78,14 @@ RunOption = Annotated[
 ]
 
 
-def memory_size(written: str | None, default: int) -> int:
-    """Returns the bytes that a size such as `500MB` or `2GiB` means.
+def memory_size(written: str | None) -> int | None:
+    """Returns the bytes that a size such as `500MB` or `2GiB` means; None stays None.
 
     Raises:
         UsageError: it is no size.
     """
     if written is None:
-        return default
+        return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", written.strip(), re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
         raise UsageError(f"`--memory {written}` is not a size.", "Write for example `2GB`.")

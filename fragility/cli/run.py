@@ -88,7 +88,6 @@ def run(
     from fragility.cli.verdicts import verdicts
     from fragility.execution.pilot import run_piloted
     from fragility.execution.run import RunOptions
-    from fragility.plan.fusion import STACK_BYTES
     from fragility.study.load import load_study
 
     loaded = load_study(study, overrides(set_, repeats))
@@ -99,7 +98,7 @@ def run(
         only_failed=only_failed,
         fail_fast=fail_fast,
         executor=executor.value,
-        memory=memory_size(memory, STACK_BYTES),
+        memory=memory_size(memory),
         allow_code=allow_code,
         command=shlex.join(["fragility", *sys.argv[1:]]),
     )

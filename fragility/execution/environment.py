@@ -10,7 +10,9 @@ from importlib.metadata import version
 import torch
 
 from fragility.errors import UsageError
+from fragility.numerics.card import card_bytes
 from fragility.numerics.compilation import COMPILED
+from fragility.plan.fusion import STACK_BYTES
 
 _PACKAGES = ("fragility", "torch", "numpy", "scipy", "scikit-learn", "duckdb")
 
@@ -26,6 +28,14 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def stack_bytes(device: torch.device) -> int:
+    """Returns the most memory of one stack of models unless `--memory` says otherwise.
+
+    That is 1 GiB, and of a card a quarter.
+    """
+    return card_bytes(device) // 4 if device.type == "cuda" else STACK_BYTES
 
 
 def versions(others: Iterable[str] = ()) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fragility.execution.calibrate import predict_seconds
-from fragility.execution.environment import pick_device
+from fragility.execution.environment import pick_device, stack_bytes
 from fragility.execution.run import RunOptions, wanted_tasks
 from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
@@ -43,7 +43,8 @@ def preview(loaded: LoadedStudy, store_root: Path, options: RunOptions) -> Previ
         FragilityError: the study, its data or the store are not in order.
     """
     catalog = Catalog(loaded.path.parent)
-    plan = compile_study(loaded, catalog, options.memory)
+    device = pick_device(options.device)
+    plan = compile_study(loaded, catalog, options.memory or stack_bytes(device))
     with Store.open(store_root, write=False) as store:
         finished = store.finished()
         done = frozenset(i for i, result in finished.items() if result.status == "ok")
@@ -54,7 +55,7 @@ def preview(loaded: LoadedStudy, store_root: Path, options: RunOptions) -> Previ
             batches=plan.left(wanted),
         )
         known = all(c.cell.dataset.known and c.cell.model.known for c in plan.cells)
-        bench = Workbench(plan, catalog, store, pick_device(options.device))
+        bench = Workbench(plan, catalog, store, device)
         return Preview(
             plan=asked,
             summary=summarize(asked, done, last_resolved(store_root, plan.study)),

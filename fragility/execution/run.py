@@ -16,7 +16,7 @@ import torch
 
 from fragility.execution.calibrate import predict_seconds
 from fragility.execution.code import imported, with_code
-from fragility.execution.environment import compilation, pick_device, versions
+from fragility.execution.environment import compilation, pick_device, stack_bytes, versions
 from fragility.execution.events import (
     BatchFinished,
     BatchProgress,
@@ -35,7 +35,6 @@ from fragility.execution.work import work
 from fragility.execution.workbench import Workbench
 from fragility.plan.catalog import Catalog
 from fragility.plan.compile import compile_study
-from fragility.plan.fusion import STACK_BYTES
 from fragility.plan.record import plan_record
 from fragility.plan.selection import select
 from fragility.plan.tasks import KINDS, Batch, Plan
@@ -47,7 +46,10 @@ _PROGRESS_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to execute; what is computed follows from the study alone."""
+    """How to execute; what is computed follows from the study alone.
+
+    `memory` is the most bytes of one stack of models; None: as the device has them.
+    """
 
     device: str = "auto"
     select: tuple[str, ...] = ()
@@ -55,7 +57,7 @@ class RunOptions:
     only_failed: bool = False
     fail_fast: bool = False
     executor: str = "local"
-    memory: int = STACK_BYTES
+    memory: int | None = None
     allow_code: bool = False
     command: str = ""
 
@@ -79,7 +81,8 @@ def run_study(
     device = pick_device(options.device)
     loaded, code = imported(loaded, allowed=options.allow_code)
     catalog = Catalog(loaded.path.parent)
-    plan = with_code(compile_study(loaded, catalog, options.memory), code)
+    memory = options.memory or stack_bytes(device)
+    plan = with_code(compile_study(loaded, catalog, memory), code)
     if before is not None:
         called = perf_counter()
         before()

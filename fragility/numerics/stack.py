@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from fragility.numerics.card import card_bytes
 from fragility.numerics.fused_forward import is_chain, stacked_outputs
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
@@ -23,7 +24,15 @@ BLOCK_BYTES = 8 * 2**20
 """Working set of one pass over part of a stack: about what a core's caches hold."""
 
 PASS_EXAMPLES = 32
-"""Fewest examples of a pass that is cut to `BLOCK_BYTES`: convolutions of few images are slow."""
+"""Fewest examples of a pass that is cut to size: convolutions of few images are slow."""
+
+CARD_SHARE = 16
+"""A pass takes this part of a card's memory: backward passes hold the forward's several times."""
+
+
+def working_set(device: torch.device) -> int:
+    """Returns the bytes of one pass: what a processor's caches hold, or a part of a card's."""
+    return card_bytes(device) // CARD_SHARE if device.type == "cuda" else BLOCK_BYTES
 
 
 @dataclass(frozen=True)
@@ -198,9 +207,9 @@ class StackProblem:
         return activations(self.network, tuple(self.inputs.shape[2 if self.own_inputs else 1 :]))
 
     def block(self, examples: int) -> int:
-        """Returns how many models' passes over so many examples fit `BLOCK_BYTES`, at least one."""
+        """Returns how many models' passes over so many examples fit one pass, at least one."""
         bytes_a_model = examples * self.activations * self.weights.element_size()
-        return max(1, BLOCK_BYTES // bytes_a_model)
+        return max(1, working_set(self.weights.device) // bytes_a_model)
 
     def _own_block(self, examples: int) -> int:
         """Returns how many models take a batch of so many examples of their own at once."""
@@ -241,7 +250,7 @@ class StackProblem:
     def _pass_examples(self) -> int:
         """How many examples one pass of the whole stack takes at most."""
         bytes_an_example = self.models * self.activations * self.weights.element_size()
-        return max(PASS_EXAMPLES, BLOCK_BYTES // bytes_an_example)
+        return max(PASS_EXAMPLES, working_set(self.weights.device) // bytes_an_example)
 
     def of_examples(self, rows: slice) -> StackProblem:
         """Returns the share of some of the examples in the objectives, penalties aside."""

@@ -81,6 +81,25 @@ def test_blocks_change_nothing(case: str, monkeypatch: pytest.MonkeyPatch) -> No
         assert_equal(replace(made).evaluate(theta), whole)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_blocks_are_as_large_as_the_device_allows(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, theta = problem(case)
+    whole = made.evaluate(theta)
+    n, one = made.weights.shape[1], 8 * made.activations
+    seen: list[torch.device] = []
+
+    def of(device: torch.device) -> int:
+        seen.append(device)
+        return 2 * n * one
+
+    monkeypatch.setattr(stack, "working_set", of)
+    assert made.block(n) == 2
+    assert_equal(replace(made).evaluate(theta), whole)
+    assert set(seen) == {made.weights.device}
+
+
 def test_frozen_parameters_are_each_models_own_and_have_no_gradient() -> None:
     made, theta = problem("mlp")
     whole = made.layout
