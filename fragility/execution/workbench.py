@@ -135,7 +135,9 @@ class Workbench:
         seed = initialization_seed(of.seed, of.repeat)
         start = partial(self.initial, self.cell(task), seed)
         restraints = of.regularization.restraints(of.training)
-        followed = history(of.training, model, start, task.order_seed or 0, restraints)
+        followed = None
+        if not of.regularization.noise(of.training):
+            followed = history(of.training, model, start, task.order_seed or 0, restraints)
         return replace(model, history=followed, initial=start)
 
     def memory(self, planned: PlannedCell) -> dict[str, Tensor]:

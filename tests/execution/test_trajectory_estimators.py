@@ -137,5 +137,5 @@ def test_a_training_that_cannot_be_followed_is_recorded_with_the_reason(store: P
     )
     assert [row[0] for row in found] == ["averaged", "tracin", "unrolled"]
     for _, message in found:
-        assert "follows first-order training step by step" in message
+        assert "follows first-order training without noise, step by step" in message
         assert "`sgd` or `adam`" in message
