@@ -14,6 +14,7 @@ from fragility.errors import DataError
 from fragility.execution import examples
 from fragility.execution.examples import extremes
 from fragility.plan.catalog import Catalog
+from fragility.report import render
 from fragility.study.cells import cells
 from tests.tiny import RIDGE, TINY, changed, load, rows, run
 
@@ -138,7 +139,8 @@ def test_groups_and_self_influence_name_no_more_than_scores_do(tmp_path: Path) -
     study = changed(
         STUDY, {"datasets.s.label_noise": 0.1, "procedures": {"groups": groups, "noise": noise}}
     )
-    assert run(study, tmp_path).failed == 0
+    summary = run(study, tmp_path)
+    assert summary.failed == 0
     cell = rows(tmp_path, "SELECT cell_id FROM cells WHERE repeat = 0")[0][0]
     kept = rows(tmp_path, "SELECT point FROM examples WHERE split = 'train'")
     found = rows(
@@ -149,6 +151,9 @@ def test_groups_and_self_influence_name_no_more_than_scores_do(tmp_path: Path) -
           OR row_number() OVER (PARTITION BY test_point ORDER BY score) <= 8""",
     )
     assert {point for (point,) in kept} == {point for (point,) in found}
+    page = render(tmp_path, summary.run_id, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('<table class="examples">') == 5
+    assert "not retrained" not in page
 
 
 def test_extremes_are_the_first_of_equals_and_finite() -> None:
