@@ -63,6 +63,13 @@ class Bayesian(Model):
         return rho
 
     @model_validator(mode="after")
+    def _objective_has_what_is_given(self) -> Bayesian:
+        foreign = "log_determinant" if self.objective == "elbo" else "noise"
+        if getattr(self, foreign) != type(self).model_fields[foreign].default:
+            raise ValueError(f"`objective: {self.objective}` has no `{foreign}`")
+        return self
+
+    @model_validator(mode="after")
     def _objective_bears_the_variances(self) -> Bayesian:
         if self.biases == "additive" and self.objective == "elbo":
             raise ValueError(

@@ -28,6 +28,9 @@ class BayesianLeNet(LeNet, Bayesian):
     kind: Literal["bnn_lenet"] = "bnn_lenet"  # type: ignore[assignment]
     initialization: Initialization = "xavier_normal"
     """Initial means: `torch` is U(+-1/sqrt(fan_in)); the others leave biases at 0."""
+    rho: tuple[float, float] = (-5.0, -4.0)
+    """Initial `weight_rho` and `bias_rho` are uniform between these; a variance is softplus(rho).
+    From variances as large as those of `bnn_mlp` so many layers are not trained."""
     filter_variances: Literal["each", "shared"] = "each"
     """Each weight of a filter has a variance of its own, or all share one, as in the code of
     Epifano et al."""

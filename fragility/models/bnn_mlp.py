@@ -38,9 +38,7 @@ class BayesianMLP(MLP, Bayesian):
 
     def identity(self) -> dict[str, object]:  # type: ignore[override]
         """Returns the identity, the same however the widths are written."""
-        own = {
-            name: canonical(getattr(self, name)) for name in Bayesian.model_fields
-        }
+        own = {name: canonical(getattr(self, name)) for name in Bayesian.model_fields}
         return {**own, **super().identity()}
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> nn.Module:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from fragility.models._moments import GaussianAffine, MomentAveragePool, MomentMaxPool
@@ -257,9 +258,54 @@ def test_initial_values_are_drawn_as_declared() -> None:
         ({"biases": "additive"}, "`biases: additive` can make a variance negative"),
         ({"rho": (1, 0)}, "give the lower end first"),
         ({"width": None}, "both `width` and `depth`"),
+        ({"log_determinant": 0.1}, "`objective: elbo` has no `log_determinant`"),
+        ({"objective": "published", "noise": 0.1}, "`objective: published` has no `noise`"),
     ],
 )
 def test_fields_that_make_no_sense_are_refused(fields: dict[str, object], message: str) -> None:
     make: Callable[..., Model] = BayesianMLP
     with pytest.raises(ValueError, match=message):
         make(**{"width": 5, "depth": 1, **fields})
+
+
+def test_penalties_are_the_divergence_layer_by_layer() -> None:
+    """Of the published form, as their code has it: means over a layer, times its inputs."""
+    model = BayesianMLP(
+        hidden=(4,),
+        biases="additive",
+        objective="published",
+        divergence=(0.1, 0.01),
+        rho=(0, 5),
+    )
+    values, n = model.initial((3,), 2, 0, torch.float64), 7
+    layout = model.network((3,), 2).layout
+    expected = torch.zeros((), dtype=torch.float64)
+    for name, factor in (("1", 0.1), ("3", 0.01)):
+        weight, rho = values[f"{name}.weight"], values[f"{name}.weight_rho"]
+        spread, inputs = functional.softplus(rho), weight.shape[1]
+        terms = inputs * spread + weight.square().sum() - inputs - inputs * spread.log()
+        expected = expected + factor * 0.5 * terms.mean() / n
+    found = sum(
+        strength * penalty.form.value(values[name]).sum()
+        for penalty in model.penalties(layout, n)
+        for name, strength in penalty.strengths.items()
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_weights_that_share_a_variance_diverge_as_often() -> None:
+    model = BayesianLeNet(width=0.3, filter_variances="shared")
+    network = model.network((1, 20, 20), 3)
+    values = model.initial((1, 20, 20), 3, 0, torch.float64)
+    expected = torch.zeros((), dtype=torch.float64)
+    for name in network.layout.names:
+        if not name.endswith("_rho"):
+            deviation = functional.softplus(values[f"{name}_rho"]).sqrt().expand_as(values[name])
+            prior = Normal(torch.zeros_like(values[name]), torch.ones_like(values[name]))
+            expected = expected + kl_divergence(Normal(values[name], deviation), prior).sum()
+    found = sum(
+        strength * penalty.form.value(values[name]).sum()
+        for penalty in model.penalties(network.layout, 10)
+        for name, strength in penalty.strengths.items()
+    )
+    torch.testing.assert_close(found, expected / 10)
