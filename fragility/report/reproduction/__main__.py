@@ -1,0 +1,37 @@
+"""`python -m fragility.report.reproduction`: record runs of a store, write the page from them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fragility.errors import FragilityError
+from fragility.report.reproduction.export import export
+from fragility.report.reproduction.page import write
+
+
+def main() -> int:
+    """Does what the command line asks, and returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m fragility.report.reproduction")
+    commands = parser.add_subparsers(dest="command", required=True)
+    exporting = commands.add_parser(
+        "export", help="record the runs of a store, then write the page"
+    )
+    exporting.add_argument("--store", type=Path, required=True, help="the store of the runs")
+    writing = commands.add_parser("page", help="write the page anew from what is recorded")
+    for command in (exporting, writing):
+        command.add_argument("folder", type=Path, help="recorded values, such as docs/reproduction")
+    asked = parser.parse_args()
+    try:
+        paths = export(asked.store, asked.folder) if asked.command == "export" else []
+        paths.append(write(asked.folder))
+    except FragilityError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    print("\n".join(str(path) for path in paths))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""From a store to recorded values: the newest run of every study that names the publication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fragility.errors import UsageError
+from fragility.report.published import named_reference
+from fragility.report.reproduction.page import REFERENCE
+from fragility.report.source import Source
+from fragility.store import cli_queries, queries, recorded
+
+
+def export(root: Path, folder: Path) -> list[Path]:
+    """Writes the values of a store's runs into a folder, one file a study; returns the files.
+
+    Raises:
+        UsageError: there is no store, or none of its studies names the publication.
+    """
+    newest: dict[str, str] = {}
+    for run_id, study, _ in queries.query(root, cli_queries.RUN_IDS.sql).rows:
+        newest.setdefault(str(study), str(run_id))
+    meant = [run_id for run_id in newest.values() if _meant(root, run_id)]
+    if not meant:
+        raise UsageError(
+            f"No run in `{root}` names `{REFERENCE}` as its reference.",
+            "Start with make reproduce.",
+        )
+    return recorded.record(root, meant, folder)
+
+
+def _meant(root: Path, run_id: str) -> bool:
+    with queries.connect(root, run_id) as connection:
+        named = named_reference(Source(connection, run_id).run)
+    return named is not None and named.name == REFERENCE

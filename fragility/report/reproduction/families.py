@@ -1,0 +1,223 @@
+"""A published family in three readings: as published, as published by us, and corrected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fragility.identity import derive_seed
+from fragility.references import Published, PublishedFamily
+from fragility.references.comparison import Held
+from fragility.report.context import natural
+from fragility.report.published import Against, Setting, against
+from fragility.report.source import Row, Source
+from fragility.statistics.estimate import Array, Estimate
+from fragility.statistics.two_samples import LEVEL, median_difference
+from fragility.store import published_queries, recorded, report_queries
+
+Side = Literal["published", "ours", "corrected"]
+SIDES: tuple[Side, ...] = ("published", "ours", "corrected")
+
+CORRECTED = "corrected"
+"""Label of the corrected estimator and of the corrected procedure in these studies."""
+
+INTERVAL = 1 - 2 * LEVEL
+"""Confidence of every interval on the page: that of the comparisons with published numbers."""
+
+AXES = ("depth", "width")
+"""What the sizes of models are."""
+
+PAGE = "reproduction"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A recorded run and all its comparisons with published numbers."""
+
+    run: Row
+    against: Against
+    cells: Sequence[Row]
+    correlations: Sequence[Row]
+    numbers: Sequence[Row]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.run["study"])
+
+    @property
+    def arms(self) -> int:
+        """How many settings were run."""
+        return len({cell["arm"] for cell in self.cells})
+
+    @property
+    def repeats(self) -> int:
+        """In how many repeats."""
+        return len({cell["repeat"] for cell in self.cells})
+
+
+@dataclass(frozen=True)
+class Family:
+    """A published family and the study that reproduces it.
+
+    `published` may have no settings, and `study` is None where nothing of the family was run;
+    there are then no lines. `settings` are in the order of levels.
+    """
+
+    key: str
+    published: PublishedFamily
+    study: Study | None
+    settings: tuple[Setting, ...]
+    lines: tuple[tuple[Setting, Held], ...]
+
+    @property
+    def anchor(self) -> str:
+        """The last part of the family's name, unique on the page."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def axis(self) -> str:
+        """What differs between settings: depth or width."""
+        return self.settings[0].axis
+
+    def held(self, name: str, quantity: str) -> Held | None:
+        """Returns the comparison of a quantity of a setting, None where there is none."""
+        return next(
+            (
+                one
+                for setting, one in self.lines
+                if setting.name == name and one.quantity == quantity
+            ),
+            None,
+        )
+
+    def values(self, side: Side, quantity: str) -> Mapping[str, Array]:
+        """Returns the finite values of the runs of each level, signed, in the order of levels."""
+        found = {}
+        for setting in self.settings:
+            values = self._values(side, quantity, setting)
+            known = np.array([v for v in values if v is not None], dtype=np.float64)
+            known = known[np.isfinite(known)]
+            if known.size:
+                found[setting.level] = known
+        return found
+
+    def pairs(self, side: Side) -> tuple[Array, Array]:
+        """Returns Spearman's and Pearson's correlation of all runs in which both are finite."""
+        both: list[tuple[float, float]] = []
+        for setting in self.settings:
+            columns = [self._values(side, name, setting) for name in ("spearman", "pearson")]
+            both += [
+                (s, p) for s, p in zip(*columns, strict=False) if s is not None and p is not None
+            ]
+        array = np.array(both, dtype=np.float64).reshape(-1, 2)
+        array = array[np.isfinite(array).all(axis=1)]
+        return array[:, 0], array[:, 1]
+
+    def _values(self, side: Side, quantity: str, setting: Setting) -> Sequence[float | None]:
+        if side == "published":
+            here = self.published.settings.get(setting.name)
+            return here.values.get(quantity, ()) if here else ()
+        if quantity not in ("spearman", "pearson"):
+            return [row["value"] for row in self._numbers.get((setting.arm, quantity), ())]
+        judge = (CORRECTED, CORRECTED) if side == "corrected" else self._judge
+        return [row["value"] for row in self._correlations.get((setting.arm, *judge, quantity), ())]
+
+    @cached_property
+    def _judge(self) -> tuple[str, str]:
+        judges = (setting.judge for setting, _ in self.lines if setting.judge is not None)
+        return next(judges, ("", ""))
+
+    @cached_property
+    def _correlations(self) -> Mapping[tuple[str, ...], Sequence[Row]]:
+        found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in self.study.correlations if self.study else ():
+            found[row["arm"], row["estimator"], row["procedure"], row["metric"]].append(row)
+        return found
+
+    @cached_property
+    def _numbers(self) -> Mapping[tuple[str, str], Sequence[Row]]:
+        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.study.numbers if self.study else ():
+            found[row["arm"], row["quantity"]].append(row)
+        return found
+
+
+def load(folder: Path) -> list[Study]:
+    """Returns every recorded study that names published numbers, by name."""
+    found = []
+    for name, run_id in recorded.studies(folder):
+        with recorded.connect(folder, name) as connection:
+            source = Source(connection, run_id)
+            comparisons = against(source)
+            if comparisons is not None:
+                cells = source.ask(report_queries.CELLS)
+                correlations = source.ask(published_queries.CORRELATIONS)
+                numbers = _numbers(source)
+                found.append(Study(source.run, comparisons, cells, correlations, numbers))
+    return found
+
+
+def families(studies: Sequence[Study], reference: Published) -> list[Family]:
+    """Returns every family with settings by size, in the order of the reference.
+
+    The others, which were not run, have published values alone.
+    """
+    run: dict[str, Family] = {}
+    for study in studies:
+        by_key: dict[str, list[tuple[Setting, Held]]] = defaultdict(list)
+        for setting, held in study.against.lines:
+            by_key[setting.family].append((setting, held))
+        for key, lines in by_key.items():
+            settings = {setting.name: setting for setting, _ in lines}
+            run[key] = Family(
+                key, reference.families[key], study, _ordered(settings.values()), tuple(lines)
+            )
+    found = (run.get(key) or _published_only(key, one) for key, one in reference.families.items())
+    return [family for family in found if family.settings]
+
+
+def _published_only(key: str, family: PublishedFamily) -> Family:
+    settings = []
+    for name, found in family.settings.items():
+        axis, _, level = name.rpartition("_")
+        # One run a setting says nothing of others.
+        if axis in AXES and level.isdecimal() and len(found.values.get("spearman", ())) > 1:
+            settings.append(Setting(key, family.title, name, axis, level, "", None))
+    return Family(key, family, None, _ordered(settings), ())
+
+
+def _ordered(settings: Iterable[Setting]) -> tuple[Setting, ...]:
+    return tuple(sorted(settings, key=lambda one: natural(one.level)))
+
+
+def median(values: Array, *names: str) -> Estimate:
+    """Returns the median of independent values with its percentile bootstrap interval.
+
+    There is none below five values. `names` seed the draws.
+    """
+    zeros = np.zeros_like(values)
+    found = median_difference(values, zeros, seed=seed(*names), confidence=INTERVAL)
+    return replace(found, value=float(np.median(values)))
+
+
+def seed(*names: str) -> int:
+    """Returns the seed of a drawn interval of this page."""
+    return derive_seed(0, " ".join((PAGE, *names)))
+
+
+def _numbers(source: Source) -> list[Row]:
+    """Returns eigenvalues and accuracies of base models, a row each."""
+    rows: list[Row] = []
+    for quantity, query in (
+        ("hessian_top_eigenvalue", published_queries.EIGENVALUES),
+        ("train_accuracy", published_queries.ACCURACIES),
+    ):
+        rows += [{**row, "quantity": quantity} for row in source.ask(query)]
+    return rows

@@ -1,0 +1,121 @@
+"""The paper's figures 1 and 3 from recorded values, each panel a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fragility.references.declared import Quantity
+from fragility.report.context import natural
+from fragility.report.figures.published import Series, frame_of, means
+from fragility.report.palette import MARKERS, SERIES
+from fragility.report.reproduction.families import Family, Side
+from fragility.statistics.null_band import null_mean_absolute
+
+SIDES: Mapping[Side, str] = {
+    "published": "published",
+    "ours": "as published, by us",
+    "corrected": "corrected",
+}
+COLOURS = {
+    "paper": "#fdfcf9", "ink": "#1d1c1a", "soft": "#625e56", "rule": "#a8a398", "grid": "#e4e0d6",
+    "band": "#ece8dd", "s1": "#3c3489", "s2": "#b9505f", "s3": "#17702f", "s4": "#87842b",
+    "s5": "#7d2350", "s6": "#2f8478",
+}  # fmt: skip
+MARKS = dict(zip(MARKERS, ("circles", "squares", "triangles", "diamonds", "wedges", "pluses"),
+                 strict=True))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The name of a file, what it shows in words, and the SVG."""
+
+    file: str
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure along one axis: a title, what each marker is, and its panels."""
+
+    title: str
+    keys: tuple[str, ...]
+    panels: tuple[Panel, ...]
+
+
+def figures(families: Sequence[Family]) -> list[Drawn]:
+    """Returns Spearman's correlation and the top eigenvalue against depth and width, by reading."""
+    found = []
+    numbered: tuple[tuple[int, Quantity], ...] = ((1, "spearman"), (3, "hessian_top_eigenvalue"))
+    for number, quantity in numbered:
+        for axis in ("depth", "width"):
+            here = [family for family in families if family.axis == axis]
+            sides: list[Side] = ["published", "ours"]
+            if quantity == "spearman":
+                sides.append("corrected")
+            found.append(_drawn(number, quantity, axis, here, sides))
+    return [one for one in found if one.panels]
+
+
+def _drawn(
+    number: int, quantity: Quantity, axis: str, families: Sequence[Family], sides: Sequence[Side]
+) -> Drawn:
+    drawn: dict[Side, list[Series]] = {
+        side: [_series(family, i, side, quantity) for i, family in enumerate(families)]
+        for side in sides
+    }
+    levels = sorted({setting.level for f in families for setting in f.settings}, key=natural)
+    everything = [one for side in sides for one in drawn[side] if one.values]
+    name = {"spearman": "Spearman", "hessian_top_eigenvalue": "top eigenvalue"}[quantity]
+    keys: dict[str, None] = {}
+    panels = []
+    for side in sides:
+        series = [one for one in drawn[side] if one.values]
+        if not series:
+            continue
+        correlation = quantity == "spearman"
+        frame = frame_of(
+            everything, levels, axis,
+            f"|{name}|" if correlation and side != "corrected" else name,
+            f"|{quantity}|" if correlation else "",
+            logarithmic=not correlation,
+            chance=_chance(families) if correlation and side != "corrected" else None,
+        )  # fmt: skip
+        title = f"{name} against {axis}, {SIDES[side]}"
+        told = [f"{MARKS[one.marker]}: {one.label}" for one in series]
+        keys |= dict.fromkeys(told)
+        file = f"figure-{number}-{axis}-{side}.svg"
+        words = f"{title}. {'; '.join(told)}"
+        drawing = means(series, frame, name=file.removesuffix(".svg"), title=words)
+        panels.append(Panel(file, title, _alone(drawing)))
+    return Drawn(f"Figure {number}, {name} against {axis}", tuple(keys), tuple(panels))
+
+
+def _series(family: Family, place: int, side: Side, quantity: Quantity) -> Series:
+    values = family.values(side, quantity)
+    sized = side != "corrected"
+    return Series(
+        family.published.title,
+        SERIES[place % len(SERIES)],
+        MARKERS[place % len(MARKERS)],
+        {k: (np.abs(v[v != 0]) if sized else v).tolist() for k, v in values.items()},
+    )
+
+
+def _chance(families: Sequence[Family]) -> float | None:
+    pairs = [row["pairs"] for f in families if f.study for row in f.study.correlations
+             if row["pairs"]]  # fmt: skip
+    return null_mean_absolute(min(pairs)) if pairs else None
+
+
+def _alone(drawing: str) -> str:
+    """Returns the SVG with a ground and colours of its own."""
+    for token, colour in COLOURS.items():
+        drawing = drawing.replace(f"var(--{token})", colour)
+    opened, rest = drawing.split(">", 1)
+    opened = opened.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="serif" ')
+    ground = f'<rect width="100%" height="100%" fill="{COLOURS["paper"]}" />'
+    return f"{opened}>{ground}{rest}\n"

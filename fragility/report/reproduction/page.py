@@ -1,0 +1,258 @@
+"""docs/reproduction.md, made anew from recorded values and the shipped reference alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fragility.references import Published, load_reference
+from fragility.references.comparison import Held
+from fragility.report.published import Setting
+from fragility.report.published_words import NAMES, words
+from fragility.report.reproduction import claims, sentences
+from fragility.report.reproduction.families import (
+    CORRECTED,
+    INTERVAL,
+    SIDES,
+    Family,
+    Study,
+    families,
+    load,
+    median,
+)
+from fragility.report.reproduction.figures import Drawn, figures
+from fragility.report.text import MISSING, count, duration, listing, number, p_value, percent
+from fragility.resources import resource
+from fragility.store.files import write_atomic
+from fragility.store.report_queries import text as literal
+
+REFERENCE = "epifano-2023"
+_REGULARIZED = {
+    claims.RISES: "higher",
+    claims.FALLS: "lower",
+    claims.LITTLE: claims.LITTLE,
+    claims.UNKNOWN: claims.UNKNOWN,
+}
+FINDINGS = "findings.md"
+"""Beside the recorded values: what was found when looking into disagreements, written by hand."""
+
+
+def write(folder: Path) -> Path:
+    """Writes the page beside the folder of recorded values, its figures into it.
+
+    `docs/reproduction` gives `docs/reproduction.md`. Returns the page's path. Raises `UsageError`
+    when nothing is recorded there.
+    """
+    page, drawn = render(folder)
+    for panel in (panel for one in drawn for panel in one.panels):
+        write_atomic(folder / panel.file, panel.svg.encode())
+    path = folder.with_name(f"{folder.name}.md")
+    write_atomic(path, page.encode())
+    return path
+
+
+def render(folder: Path) -> tuple[str, list[Drawn]]:
+    """Returns the page and its figures; the same files give the same bytes."""
+    reference = load_reference(REFERENCE)
+    studies = [one for one in load(folder) if one.against.reference.name == REFERENCE]
+    known = families(studies, reference)
+    shown = [family for family in known if family.study is not None]
+    drawn = figures(shown)
+    environment = Environment(
+        loader=FileSystemLoader(resource("templates")),
+        # Markdown, of numbers and of words of this package.
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    findings = folder / FINDINGS
+    page = environment.get_template("reproduction.md").render(
+        reference=reference,
+        folder=folder.name,
+        families=[_family(one, one.study, folder.name) for one in shown if one.study],
+        headlines=sentences.headlines(shown),
+        studies=[_study(one) for one in studies],
+        versions=_versions(studies),
+        figures=drawn,
+        absent=_absent(shown, reference),
+        findings=findings.read_text(encoding="utf-8").strip() if findings.is_file() else "",
+        confidence=f"{100 * INTERVAL:.0f}",
+        **_claims(known),
+    )
+    return page, drawn
+
+
+def _family(family: Family, study: Study, folder: str) -> dict[str, Any]:
+    sql = (
+        "SELECT arm, repeat, estimator, procedure, metric, value, n"
+        f" FROM {literal(f'{folder}/{study.name}.parquet')} ORDER BY ALL"
+    )
+    order = [setting.name for setting in family.settings]
+    others = [line for line in family.lines if line[1].quantity != "spearman"]
+    others.sort(key=lambda line: order.index(line[0].name))
+    return {
+        "title": family.published.title,
+        "key": family.key,
+        "note": family.published.note,
+        "script": family.published.script,
+        "missing": not family.published.settings,
+        "overrides": listing([f"`{one}`" for one in study.against.overrides], 9),
+        "command": study.run["command"],
+        "compare": f"fragility compare {study.run['run_id']} {REFERENCE}{_store(study)}",
+        "sql": sql,
+        "paragraph": sentences.paragraph(family),
+        "correlations": [_correlations(family, setting.name) for setting in family.settings],
+        "others": [_other(*line) for line in others],
+    }
+
+
+def _correlations(family: Family, name: str) -> dict[str, str]:
+    setting = next(one for one in family.settings if one.name == name)
+    held = family.held(name, "spearman")
+    told = words(setting, held) if held else None
+    row = {
+        "setting": name,
+        "arm": setting.arm,
+        "published": told.published if told else MISSING,
+        "ours": told.ours if told else MISSING,
+        "difference": told.difference if told else MISSING,
+        "verdict": told.verdict if told else MISSING,
+    }
+    for quantity in ("spearman", "pearson"):
+        values = family.values("corrected", quantity).get(setting.level)
+        row[quantity] = MISSING
+        if values is not None:
+            found = median(values, family.key, CORRECTED, setting.level, quantity)
+            row[quantity] = f"{sentences.value(found)} ({len(values)})"
+    return row
+
+
+def _other(setting: Setting, held: Held) -> dict[str, str]:
+    told = words(setting, held)
+    name = NAMES.get(held.quantity, "Pearson, absolute" if held.absolute else "Pearson")
+    return {
+        "setting": setting.name,
+        "quantity": name,
+        "published": told.published,
+        "ours": told.ours,
+        "difference": told.difference,
+        "verdict": told.verdict,
+    }
+
+
+def _store(study: Study) -> str:
+    """Returns the option that names the store of a run, as its command did."""
+    told = shlex.split(study.run["command"] or "")
+    return f" --store {told[told.index('--store') + 1]}" if "--store" in told[:-1] else ""
+
+
+def _study(study: Study) -> dict[str, str]:
+    run = study.run
+    overrides = json.loads(run["overrides"] or "[]")
+    unfinished = (run["tasks"] or 0) - (run["finished_tasks"] or 0)
+    return {
+        "name": study.name,
+        "path": run["study_path"] or study.name,
+        "run": run["run_id"],
+        "command": run["command"] or "",
+        "finished": f"{run['finished']:%Y-%m-%d}" if run["finished"] else MISSING,
+        "status": run["status"],
+        "arms": str(study.arms),
+        "repeats": str(study.repeats),
+        "tasks": count(run["tasks"] or 0),
+        "unfinished": count(unfinished),
+        "time": duration(run["task_seconds"]),
+        "threads": str(run["threads"]),
+        "device": str(run["device"]),
+        "overrides": ", ".join(f"`{one}`" for one in overrides) or "none",
+    }
+
+
+def _versions(studies: Sequence[Study]) -> list[str]:
+    """Returns the versions that were used, a line for each set of them."""
+    found = dict.fromkeys(
+        ", ".join(f"{name} {version}" for name, version in json.loads(one.run["versions"]).items())
+        for one in studies
+        if one.run["versions"]
+    )
+    return list(found)
+
+
+def _absent(shown: Sequence[Family], reference: Published) -> dict[str, list[Mapping[str, str]]]:
+    run = {family.key for family in shown}
+    rows: dict[str, list[Mapping[str, str]]] = {"not_run": [], "not_published": []}
+    for key, family in reference.families.items():
+        row = {"key": key, "title": family.title}
+        if key not in run:
+            rows["not_run"].append(row)
+        if not family.settings:
+            rows["not_published"].append(row)
+    return rows
+
+
+def _claims(shown: Sequence[Family]) -> dict[str, Any]:
+    sizes = claims.size_effects(shown)
+    decays = claims.regularization_effects(shown)
+    metrics = claims.metric_effects(shown)
+    return {
+        "sizes": [
+            {
+                "family": f"`{one.family.anchor}`",
+                "reading": sentences.READINGS[one.side],
+                "runs": one.runs,
+                "anova": f"{number(one.f)}, {p_value(one.p)}",
+                "trend": f"{number(one.trend)}, {p_value(one.p_trend)}",
+                "ends": f"{one.first} to {one.last}",
+                "change": sentences.value(one.change),
+                "answer": one.answer,
+            }
+            for one in sorted(sizes, key=lambda one: shown.index(one.family))
+        ],
+        "size_words": _said(sentences.size_summary, sizes),
+        "anova_words": _said(sentences.anova_summary, sizes),
+        "decays": [
+            {
+                "what": one.what,
+                "family": f"`{one.regularized.anchor}` − `{one.bare.anchor}`",
+                "reading": sentences.READINGS[one.side],
+                "runs": f"{one.runs[0]}, {one.runs[1]}",
+                "change": sentences.value(one.change),
+                "each": f"{one.above} higher, {one.below} lower, of {one.sizes}",
+                "answer": _REGULARIZED[one.answer],
+            }
+            for one in sorted(
+                decays,
+                key=lambda one: [pair[:2] for pair in claims.PAIRS].index(
+                    (one.what, one.regularized.anchor)
+                ),
+            )
+        ],
+        "decay_words": _said(sentences.regularization_summary, decays),
+        "metrics": [
+            {
+                "family": f"`{one.family.anchor}`",
+                "reading": sentences.READINGS[one.side],
+                "runs": one.runs,
+                "spearman": sentences.value(one.spearman),
+                "signed": sentences.value(one.signed),
+                "pearson": sentences.value(one.pearson),
+                "apart": sentences.value(one.apart),
+                "negative": percent(one.negative),
+                "chance": MISSING if one.at_chance is None else f"{one.at_chance} of {one.judged}",
+            }
+            for one in sorted(metrics, key=lambda one: shown.index(one.family))
+        ],
+        "answers": sentences.claim_headlines(sizes, decays, metrics),
+        "metric_words": _said(sentences.metric_summary, metrics),
+    }
+
+
+def _said(summary: Any, effects: Sequence[Any]) -> list[str]:
+    return [said for side in SIDES if (said := summary(effects, side))]

@@ -1,0 +1,188 @@
+"""A small run of a shipped study, recorded, and the page that is made of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from scipy import stats
+
+from fragility.errors import UsageError
+from fragility.execution.run import RunOptions, run_study
+from fragility.references import load_reference
+from fragility.report.published import against
+from fragility.report.reproduction import claims, page
+from fragility.report.reproduction.export import export
+from fragility.report.reproduction.families import Family, families, load, median
+from fragility.report.source import Source
+from fragility.store import queries, recorded
+from fragility.study.load import load_study
+
+REFERENCE = load_reference("epifano-2023")
+OVERRIDES = (
+    *("repeats=5", "controls=false", "sweep.models.mlp.depth=[1,2]", "training.adam.steps=40"),
+    *("procedures.published.steps=10", "procedures.published.train_points.count=6"),
+    "procedures.corrected.train_points.count=6",
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The store of a run, and the folder its values were recorded in."""
+    folder = tmp_path_factory.mktemp("made")
+    study = load_study("epifano-2023/iris-depth", OVERRIDES)
+    run_study(study, folder / "store", RunOptions(device="cpu"), lambda event: None)
+    export(folder / "store", folder / "reproduction")
+    (folder / "reproduction" / page.FINDINGS).write_text("- Found.\n", encoding="utf-8")
+    return folder / "store", folder / "reproduction"
+
+
+@pytest.fixture(scope="module")
+def rendered(made: tuple[Path, Path]) -> str:
+    """The page, written."""
+    return page.write(made[1]).read_text(encoding="utf-8")
+
+
+def published(name: str) -> Family:
+    return next(one for one in families([], REFERENCE) if one.anchor == name)
+
+
+def test_recorded_values_say_what_the_store_says(made: tuple[Path, Path]) -> None:
+    store, folder = made
+    (study, run_id), *others = recorded.studies(folder)
+    with recorded.connect(folder, study) as connection:
+        small = against(Source(connection, run_id))
+    with queries.connect(store, run_id) as connection:
+        whole = against(Source(connection, run_id))
+
+    assert not others
+    assert small is not None
+    assert len(small.lines) == 8
+    assert small == whole
+
+
+def test_a_family_has_the_values_of_its_runs(made: tuple[Path, Path]) -> None:
+    store, folder = made
+    family = next(one for one in families(load(folder), REFERENCE) if one.study)
+    sql = """SELECT c.factors->>'models.mlp.depth', c.repeat, a.value FROM agreements a
+             JOIN cells c USING (cell_id) WHERE a.estimator = '{0}' AND a.procedure = '{0}'
+             AND metric = 'spearman' AND test_point IS NOT NULL ORDER BY ALL"""
+
+    for side, label in (("ours", "published"), ("corrected", "corrected")):
+        rows = queries.query(store, sql.format(label)).rows
+        expected = {d: [v for depth, _, v in rows if depth == d] for d in ("1", "2")}
+        found = family.values(side, "spearman")  # type: ignore[arg-type]
+        assert {level: values.tolist() for level, values in found.items()} == expected
+    assert family.values("published", "spearman")["1"].size == 50
+
+
+def test_the_command_names_the_store_as_the_export_did(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, _ = made
+    monkeypatch.chdir(store.parent)
+    sql = recorded.runs(["r"], Path("store")).sql
+
+    assert f"replace(r.command, '{store.resolve()}', 'store')" in sql
+
+
+def test_published_analysis_of_variance_is_that_of_scipy() -> None:
+    family = published("figure1_l2_selu")
+    found = next(one for one in claims.size_effects([family]) if one.side == "published")
+    settings = REFERENCE.families["IRIS/figure1_l2_selu"].settings
+    groups = [np.abs(settings[f"depth_{d}"].values["spearman"]) for d in range(1, 9)]  # type: ignore[arg-type]
+    f, p = stats.f_oneway(*groups)
+    depths = np.repeat(np.arange(1, 9), 50)
+    trend = stats.spearmanr(depths, np.concatenate(groups))
+
+    assert found.f == pytest.approx(f)
+    assert found.p == pytest.approx(p)
+    assert found.trend == pytest.approx(trend.statistic)
+    assert found.change.value == pytest.approx(np.median(groups[7]) - np.median(groups[0]))
+    assert found.answer == claims.FALLS
+
+
+def test_trends_are_corrected_over_the_families_of_a_reading() -> None:
+    both = [published("figure1_l2_selu"), published("figure1_nol2_selu")]
+    alone = [claims.size_effects([one])[0].p_trend or 0.0 for one in both]
+    together = [one.p_trend for one in claims.size_effects(both)]
+
+    assert together == pytest.approx([min(1.0, 2 * min(alone)), max(alone)])
+
+
+def test_weight_decay_is_compared_at_the_sizes_that_both_families_have() -> None:
+    both = [published("figure1_l2_tanh"), published("figure1_nol2_tanh")]
+    (found,) = claims.regularization_effects(both)
+    values = [
+        np.abs(np.concatenate([v for k, v in one.values("published", "spearman").items()
+                               if k != "4"]))
+        for one in both
+    ]  # fmt: skip
+
+    assert found.sizes == 7
+    assert found.runs == (350, 340)
+    assert found.change.value == pytest.approx(np.median(values[0]) - np.median(values[1]))
+    assert found.answer == claims.RISES
+
+
+def test_medians_have_intervals_from_five_runs_on() -> None:
+    values = np.array([0.1, 0.2, 0.4, 0.5, 0.9])
+    few, enough = median(values[:4], "a"), median(values, "a")
+
+    assert (few.value, few.low) == (pytest.approx(0.3), None)
+    assert few.reason
+    assert (enough.value, enough.reason) == (0.4, None)
+    assert enough.low is not None
+    assert enough.high is not None
+    assert 0.1 <= enough.low < 0.4 < enough.high <= 0.9
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-0.09, 0.09, claims.LITTLE),
+        (0.01, 0.09, claims.LITTLE),
+        (0.01, 0.2, claims.RISES),
+        (-0.2, -0.01, claims.FALLS),
+        (-0.2, 0.01, claims.UNKNOWN),
+    ],
+)
+def test_what_an_interval_says(low: float, high: float, said: str) -> None:
+    assert claims.answer(claims.Estimate(0.0, low, high)) == said
+
+
+def test_the_page_has_a_row_a_setting(made: tuple[Path, Path], rendered: str) -> None:
+    _, folder = made
+
+    assert len(re.findall(r"^\| depth_[12] \| depth=[12] \| \S+ \(50\) \| ", rendered, re.M)) == 2
+    assert "`training.adam.steps=40`" in rendered
+    assert "Not run: `IRIS/figure1_nol2_selu`" in rendered
+    assert "not in the reference: `IRIS/figure1_width_l2_selu`" in rendered
+    assert rendered.endswith("looking into it\n\n- Found.\n")
+    assert {row.count("|") for row in rendered.splitlines() if row[:8] == "| depth_"} == {7, 9}
+    for name in re.findall(r"!\[[^]]*\]\(reproduction/([^)]+)\)", rendered):
+        assert "var(" not in (folder / name).read_text(encoding="utf-8")
+    assert len(list(folder.glob("*.svg"))) == rendered.count("![") == 5
+
+
+def test_its_queries_return_its_rows(
+    made: tuple[Path, Path], rendered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made[1].parent)
+    found = re.findall(r"`(SELECT [^`]+)`", rendered)
+
+    assert len(found) == 2
+    for sql in found:
+        assert len(duckdb.sql(sql).fetchall()) >= 2 * 5 * 4 * 2
+
+
+def test_the_same_files_give_the_same_page(made: tuple[Path, Path], rendered: str) -> None:
+    assert page.render(made[1])[0] == rendered
+
+
+def test_there_is_no_page_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no `"):
+        page.render(tmp_path)
