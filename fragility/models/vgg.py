@@ -29,8 +29,8 @@ class VGG(Model):
 
     Five stages of 3 x 3 convolutions, each ending in pooling over 2 x 2, and the affine layers of
     `hidden` before the outputs: none in the usual form for CIFAR-10, `[4096, 4096, 1000]` in the
-    one of Epifano et al., 32,394,562 parameters there. Their dropout is left out: influence is that
-    of an objective without noise.
+    one of Epifano et al., 32,394,562 parameters there. Their dropout is
+    `regularization: {kind: dropout, rate: 0.4, layers: last_hidden}`.
 
     Without normalization and with `initialization: torch` the signal fades from layer to layer, and
     training may not begin: `kaiming_normal` keeps it, and so does every normalization.

@@ -21,11 +21,13 @@ from fragility.numerics.network import Masked, Network
 class Noise:
     """Dropout of hidden units, and random crops and flips of images.
 
-    `dropout`: share of the hidden units that are 0 in a step; `crop`: zeros around an image, from
+    `dropout`: share of the hidden units that are 0 in a step, with `last_only` of the last hidden
+    layer; `crop`: zeros around an image, from
     which a window of its own size is cut; `flip`: whether half of the images are mirrored.
     """
 
     dropout: float = 0.0
+    last_only: bool = False
     crop: int = 0
     flip: bool = False
 
@@ -39,7 +41,7 @@ class Noise:
 
     def network(self, network: Network) -> Network:
         """Returns the network that is trained: one whose hidden units can be masked."""
-        return _masked(network) if self.dropout else network
+        return _masked(network, self.last_only) if self.dropout else network
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,12 @@ class Draws:
 
 def can_mask(network: Network) -> bool:
     """Whether the network is a sequence with hidden affine layers, whose units can be masked."""
-    return any(isinstance(layer, Masked) for layer in _masked(network).module.modules())
+    return any(isinstance(layer, Masked) for layer in _masked(network, True).module.modules())
 
 
 @lru_cache(maxsize=256)
-def _masked(network: Network) -> Network:
-    """Returns the network with a mask after each hidden affine layer's activation."""
+def _masked(network: Network, last_only: bool) -> Network:
+    """Returns the network with a mask after the activations of its hidden affine layers."""
     if not isinstance(network.module, nn.Sequential):
         return network
     children = list(network.module.named_children())
@@ -131,7 +133,7 @@ def _masked(network: Network) -> Network:
     found: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (name, layer) in enumerate(children):
         found[name] = layer
-        if k - 1 in affine[:-1]:
+        if k - 1 in (affine[-2:-1] if last_only else affine[:-1]):
             found[f"{name}_mask"] = Masked()
     return Network(nn.Sequential(found).eval())
 

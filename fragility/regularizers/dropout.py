@@ -15,7 +15,7 @@ from fragility.training import Training
 class Dropout(Regularizer):
     """In every training step sets a share `rate` of the hidden units to 0, the rest up in turn.
 
-    Masked are the units of every hidden affine layer, after its activation; convolutions are not.
+    Masked are the units of hidden affine layers, after their activation; convolutions are not.
     Masks are drawn for every step and example, the same for a base model and its retrainings. Base
     model, retrained models and scores are all evaluated without masks.
 
@@ -35,10 +35,12 @@ class Dropout(Regularizer):
     kind: Literal["dropout"] = "dropout"
     rate: Annotated[float, Field(ge=0, lt=1)]
     """Share of the units that are set to 0."""
+    layers: Literal["hidden", "last_hidden"] = "hidden"
+    """Every hidden affine layer, or the one before the outputs alone."""
 
     def noise(self, noise: Noise) -> Noise:
         """Returns the noise with masks."""
-        return replace(noise, dropout=self.rate)
+        return replace(noise, dropout=self.rate, last_only=self.layers == "last_hidden")
 
     def objection(self, training: Training) -> str | None:
         """Returns why a training cannot take noise."""

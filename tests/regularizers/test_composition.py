@@ -16,7 +16,7 @@ from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
 from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.losses import CROSS_ENTROPY
-from fragility.numerics.noise import Draws, Noise
+from fragility.numerics.noise import Draws, Noise, mask_shapes
 from fragility.numerics.penalties import Term, smooth_absolute
 from fragility.numerics.stack import StackProblem
 from fragility.numerics.trained import TrainedModel
@@ -226,6 +226,15 @@ def test_a_model_trained_with_noise_in_a_stack_is_the_same_alone(
     # What a training reports of its end is without noise.
     quiet = replace(problem, draws=None).evaluate(together.theta)
     torch.testing.assert_close(together.grad_norm, quiet.gradient.norm(dim=1))
+
+
+def test_the_last_hidden_layer_alone_may_be_masked() -> None:
+    network = MODEL.network((5,), 3)
+    every = mask_shapes(Dropout(rate=0.1).noise(Noise()).network(network), (5,))
+    last = Dropout(rate=0.1, layers="last_hidden").noise(Noise()).network(network)
+    assert every == (("2_mask", (4,)), ("4_mask", (3,)))
+    assert mask_shapes(last, (5,)) == (("4_mask", (3,)),)
+    assert last.layout == network.layout
 
 
 def test_crops_and_flips_are_those_of_the_padded_image() -> None:
