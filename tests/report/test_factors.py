@@ -106,6 +106,50 @@ def test_factors_that_vary_together_are_not_told_apart() -> None:
         assert drawn["tests"] == []
 
 
+ACTIVATION = "models.mlp.activation"
+
+
+def test_the_average_over_everything_else_is_that_of_its_changes() -> None:
+    """Over two settings within repeats, with Student's interval of scipy; unrelated to the third.
+
+    One setting has one value of the factor alone, and one repeat lacks a setting: neither counts.
+    """
+    settings = [{DEPTH: depth, ACTIVATION: name} for depth in (1, 4) for name in ("relu", "tanh")]
+    settings.append({DEPTH: 4, ACTIVATION: "selu"})
+    names = ("relu", "tanh", "selu")
+
+    def values(setting: Mapping[str, Any], estimator: str, procedure: str, repeat: int):
+        key = (5, repeat, setting[DEPTH], names.index(setting[ACTIVATION]))
+        return 0.3 - 0.05 * setting[DEPTH] + 0.1 * noise(*key, size=1)
+
+    def skip(setting: Mapping[str, Any], estimator: str, procedure: str, repeat: int) -> bool:
+        return repeat == 5 and setting[DEPTH] == 1 and setting[ACTIVATION] == "tanh"
+
+    context = agreements(settings, values, repeats=6, skip=skip)
+    data = factors.section(context).data["factors"]
+    drawn = next(one for one in data if one["ends"] == ("1", "4"))
+
+    def at(depth: int, name: str, repeat: int) -> float:
+        return float(values({DEPTH: depth, ACTIVATION: name}, "", "", repeat)[0])
+
+    changes = [
+        np.mean([at(4, name, repeat) - at(1, name, repeat) for name in ("relu", "tanh")])
+        for repeat in range(5)
+    ]
+    low, high = stats.t.interval(0.95, 4, np.mean(changes), stats.sem(changes))
+    pearson, spearman = drawn["averages"]
+    assert pearson.quantity == "Pearson"
+    assert pearson.over == "2 settings, 5 repeats"
+    found = [float(word.strip("[],").replace("−", "-")) for word in pearson.change.split()]
+    assert found == pytest.approx([np.mean(changes), low, high], abs=1e-3)
+    assert spearman.change == pearson.change
+
+
+def test_one_setting_has_no_average_over_others() -> None:
+    drawn, _ = rows(0.1, 0.02)
+    assert drawn["averages"] == []
+
+
 def test_what_only_these_test_points_show_is_said() -> None:
     """Repeats agree to the last digits, test points do not: ANOVA takes them as all there are."""
 

@@ -17,6 +17,7 @@ from fragility.report.declared import equivalence_margin
 from fragility.report.factor_words import METHOD, reading, row, rules
 from fragility.report.facts import TOP
 from fragility.report.figures.distributions import distributions
+from fragility.report.main_effects import main_effect
 from fragility.report.palette import MARKERS
 from fragility.report.parts import Chart, DataTable, Key, Panel, Section, data_table
 from fragility.report.series import Settings, by_level, swept
@@ -165,7 +166,18 @@ def _factor(
         ],
     )
     rows = [row(one, tests.margin) for one in compared]
-    return {"chart": chart, "tests": rows[:MOST_TESTS], "more": max(0, len(rows) - MOST_TESTS)}
+    return {
+        "chart": chart,
+        "ends": (levels[0], levels[-1]),
+        "averages": [
+            found
+            for one in quantities
+            if one.correlation and one.name in touched
+            if (found := main_effect(one.name, settings.grouped(one.rows), levels[0], levels[-1]))
+        ],
+        "tests": rows[:MOST_TESTS],
+        "more": max(0, len(rows) - MOST_TESTS),
+    }
 
 
 def _drawn(quantities: Sequence[Quantity], touched: Set[str]) -> list[Quantity]:
