@@ -14,7 +14,7 @@ from fragility.errors import UsageError
 from fragility.execution.run import RunOptions, run_study
 from fragility.references import load_reference
 from fragility.report.published import against
-from fragility.report.reproduction import claims, page
+from fragility.report.reproduction import beside, claims, page
 from fragility.report.reproduction.export import export
 from fragility.report.reproduction.families import Family, families, load, median
 from fragility.report.source import Source
@@ -44,6 +44,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def rendered(made: tuple[Path, Path]) -> str:
     """The page, written."""
     return page.write(made[1]).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def unnamed(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same values of a study that names no reference."""
+    _, folder = made
+    other = tmp_path_factory.mktemp("unnamed") / "reproduction"
+    other.mkdir()
+    (other / "iris-depth.parquet").write_bytes((folder / "iris-depth.parquet").read_bytes())
+    text = "* REPLACE (replace(study_text, 'reference:', 'notes:') AS study_text)"
+    duckdb.sql(f"SELECT {text} FROM '{folder}/runs.parquet'").write_parquet(
+        str(other / "runs.parquet")
+    )
+    return other
 
 
 def published(name: str) -> Family:
@@ -181,6 +195,26 @@ def test_its_queries_return_its_rows(
 
 def test_the_same_files_give_the_same_page(made: tuple[Path, Path], rendered: str) -> None:
     assert page.render(made[1])[0] == rendered
+
+
+def test_a_study_without_published_numbers_has_all_its_pairs(unnamed: Path) -> None:
+    (study,) = load(unnamed)
+    found = beside.agreements(study)
+    text, _ = page.render(unnamed)
+
+    assert study.against is None
+    assert len(found) == 2 * 2 * 2
+    for one in found:
+        assert (one.mismatch is None) == (one.pair == ("corrected", "corrected"))
+        sql = f"""SELECT median(value) FROM '{unnamed}/iris-depth.parquet'
+                  WHERE metric = 'pearson' AND arm = '{one.arm}'
+                  AND (estimator, procedure) = {one.pair}"""
+        assert duckdb.sql(sql).fetchall() == [(pytest.approx(one.pearson.value),)]
+    for one in beside.ranges(found):
+        values = [other.spearman.value or 0.0 for other in found if other.pair == one.pair]
+        assert (one.lowest.spearman.value, one.highest.spearman.value) == (min(values), max(values))
+    assert "## Studies without published numbers" in text
+    assert "Not run: `IRIS/figure1_l2_selu`" in text
 
 
 def test_there_is_no_page_of_nothing(tmp_path: Path) -> None:

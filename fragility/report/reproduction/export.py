@@ -1,4 +1,4 @@
-"""From a store to recorded values: the newest run of every study that names the publication."""
+"""From a store to recorded values: the newest run of every study of the publication."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from fragility.store import cli_queries, queries, recorded
 def export(root: Path, folder: Path) -> list[Path]:
     """Writes the values of a store's runs into a folder, one file a study; returns the files.
 
+    Of the publication are the studies shipped under its name, and those that name it as reference.
+
     Raises:
-        UsageError: there is no store, or none of its studies names the publication.
+        UsageError: there is no store, or none of its studies is of the publication.
     """
     newest: dict[str, str] = {}
     for run_id, study, _ in queries.query(root, cli_queries.RUN_IDS.sql).rows:
@@ -31,5 +33,7 @@ def export(root: Path, folder: Path) -> list[Path]:
 
 def _meant(root: Path, run_id: str) -> bool:
     with queries.connect(root, run_id) as connection:
-        named = named_reference(Source(connection, run_id).run)
-    return named is not None and named.name == REFERENCE
+        run = Source(connection, run_id).run
+    named = named_reference(run)
+    shipped = str(run["study_path"]).startswith(f"{REFERENCE}/")
+    return shipped or (named is not None and named.name == REFERENCE)

@@ -38,13 +38,14 @@ PAGE = "reproduction"
 
 @dataclass(frozen=True)
 class Study:
-    """A recorded run and all its comparisons with published numbers."""
+    """A recorded run and all its comparisons with published numbers, None where it has none."""
 
     run: Row
-    against: Against
+    against: Against | None
     cells: Sequence[Row]
     correlations: Sequence[Row]
     numbers: Sequence[Row]
+    targets: Sequence[Row]
 
     @property
     def name(self) -> str:
@@ -150,17 +151,21 @@ class Family:
 
 
 def load(folder: Path) -> list[Study]:
-    """Returns every recorded study that names published numbers, by name."""
+    """Returns every recorded study, by name."""
     found = []
     for name, run_id in recorded.studies(folder):
         with recorded.connect(folder, name) as connection:
             source = Source(connection, run_id)
-            comparisons = against(source)
-            if comparisons is not None:
-                cells = source.ask(report_queries.CELLS)
-                correlations = source.ask(published_queries.CORRELATIONS)
-                numbers = _numbers(source)
-                found.append(Study(source.run, comparisons, cells, correlations, numbers))
+            found.append(
+                Study(
+                    source.run,
+                    against(source),
+                    source.ask(report_queries.CELLS),
+                    source.ask(published_queries.CORRELATIONS),
+                    _numbers(source),
+                    source.ask(report_queries.TARGETS),
+                )
+            )
     return found
 
 
@@ -172,7 +177,7 @@ def families(studies: Sequence[Study], reference: Published) -> list[Family]:
     run: dict[str, Family] = {}
     for study in studies:
         by_key: dict[str, list[tuple[Setting, Held]]] = defaultdict(list)
-        for setting, held in study.against.lines:
+        for setting, held in study.against.lines if study.against else ():
             by_key[setting.family].append((setting, held))
         for key, lines in by_key.items():
             settings = {setting.name: setting for setting, _ in lines}

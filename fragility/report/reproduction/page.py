@@ -14,7 +14,7 @@ from fragility.references import Published, load_reference
 from fragility.references.comparison import Held
 from fragility.report.published import Setting
 from fragility.report.published_words import NAMES, words
-from fragility.report.reproduction import claims, sentences
+from fragility.report.reproduction import beside, claims, sentences
 from fragility.report.reproduction.families import (
     CORRECTED,
     INTERVAL,
@@ -59,7 +59,7 @@ def write(folder: Path) -> Path:
 def render(folder: Path) -> tuple[str, list[Drawn]]:
     """Returns the page and its figures; the same files give the same bytes."""
     reference = load_reference(REFERENCE)
-    studies = [one for one in load(folder) if one.against.reference.name == REFERENCE]
+    studies = load(folder)
     known = families(studies, reference)
     shown = [family for family in known if family.study is not None]
     drawn = figures(shown)
@@ -77,6 +77,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
         reference=reference,
         folder=folder.name,
         families=[_family(one, one.study, folder.name) for one in shown if one.study],
+        beside=[_beside(one, folder.name) for one in studies if one.against is None],
         headlines=sentences.headlines(shown),
         studies=[_study(one) for one in studies],
         versions=_versions(studies),
@@ -90,10 +91,6 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
 
 
 def _family(family: Family, study: Study, folder: str) -> dict[str, Any]:
-    sql = (
-        "SELECT arm, repeat, estimator, procedure, metric, value, n"
-        f" FROM {literal(f'{folder}/{study.name}.parquet')} ORDER BY ALL"
-    )
     order = [setting.name for setting in family.settings]
     others = [line for line in family.lines if line[1].quantity != "spearman"]
     others.sort(key=lambda line: order.index(line[0].name))
@@ -103,10 +100,10 @@ def _family(family: Family, study: Study, folder: str) -> dict[str, Any]:
         "note": family.published.note,
         "script": family.published.script,
         "missing": not family.published.settings,
-        "overrides": listing([f"`{one}`" for one in study.against.overrides], 9),
+        "overrides": listing([f"`{one}`" for one in _overrides(study)], 9),
         "command": study.run["command"],
         "compare": f"fragility compare {study.run['run_id']} {REFERENCE}{_store(study)}",
-        "sql": sql,
+        "sql": _sql(study, folder),
         "paragraph": sentences.paragraph(family),
         "correlations": [_correlations(family, setting.name) for setting in family.settings],
         "others": [_other(*line) for line in others],
@@ -144,6 +141,48 @@ def _other(setting: Setting, held: Held) -> dict[str, str]:
         "ours": told.ours,
         "difference": told.difference,
         "verdict": told.verdict,
+    }
+
+
+def _overrides(study: Study) -> Sequence[str]:
+    return study.against.overrides if study.against else ()
+
+
+def _sql(study: Study, folder: str) -> str:
+    return (
+        "SELECT arm, repeat, estimator, procedure, metric, value, n"
+        f" FROM {literal(f'{folder}/{study.name}.parquet')} ORDER BY ALL"
+    )
+
+
+def _beside(study: Study, folder: str) -> dict[str, Any]:
+    found = beside.agreements(study)
+    return {
+        "title": study.run["title"] or study.name,
+        "path": study.run["study_path"] or study.name,
+        "command": study.run["command"],
+        "sql": _sql(study, folder),
+        "ranges": [
+            {
+                "pair": " · ".join(one.pair),
+                "about": one.lowest.mismatch or "the same parameters",
+                **{
+                    name: f"{sentences.value(end.spearman)} ({end.repeats}), {end.arm}"
+                    for name, end in (("lowest", one.lowest), ("highest", one.highest))
+                },
+            }
+            for one in beside.ranges(found)
+        ],
+        "rows": [
+            {
+                "arm": one.arm,
+                "pair": " · ".join(one.pair),
+                "repeats": one.repeats,
+                "spearman": sentences.value(one.spearman),
+                "pearson": sentences.value(one.pearson),
+            }
+            for one in found
+        ],
     }
 
 
