@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,16 +84,21 @@ def _with_published(store: Path, first: str, name: str) -> _Told:
 def _published_table(run_id: str, found: Against) -> str:
     from dataclasses import asdict
 
-    from fragility.report.published_words import counts, words
+    from fragility.report.published_words import Words, counts, words
 
-    told = [words(setting, held) for setting, held in found.lines]
-    rows = [[value.translate(ASCII) for value in asdict(one).values()] for one in told]
+    def table(told: Iterable[Words]) -> str:
+        rows = [[value.translate(ASCII) for value in asdict(one).values()] for one in told]
+        return text.table(COLUMNS, rows, indent="  ")
+
     families = list(dict.fromkeys(setting.family for setting, _ in found.lines))
     lines = [
         f"{run_id} beside {found.reference.name} (medians of runs; ours minus published,"
         " or the ratio; 90 % intervals; p corrected)"
     ]
-    lines.append(text.table(COLUMNS, rows, indent="  "))
+    lines.append(table(words(*line) for line in found.lines))
+    if found.families:
+        lines.append("families as a whole (averages over settings)")
+        lines.append(table(words(*line) for line in found.families))
     lines += [f"  overridden in this run: {', '.join(found.overrides)}"] * bool(found.overrides)
     lines += ["  no smallest eigenvalues were recorded: the largest alone"] * found.top_only
     lines.append(f"{counts(found.lines)}, of {text.plural(len(families), 'published family')}.")
@@ -108,6 +113,7 @@ def _published_plain(run_id: str, found: Against) -> dict[str, Any]:
         "reference": found.reference.name,
         "overrides": list(found.overrides),
         "comparisons": [record(setting, held) for setting, held in found.lines],
+        "families": [record(setting, held) for setting, held in found.families],
     }
 
 

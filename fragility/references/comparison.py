@@ -121,7 +121,7 @@ def compared(asked: Sequence[Sides], seed: int) -> list[Held]:
             families[one.quantity].append(place)
     for quantity, places in families.items():
         pairs = {
-            str(place): (_units(quantity, samples[place][0]), _units(quantity, samples[place][1]))
+            str(place): (units(quantity, samples[place][0]), units(quantity, samples[place][1]))
             for place in places
         }
         own = derive_seed(seed, f"published {quantity}")
@@ -158,12 +158,12 @@ def _sample(asked: Sides, values: Sequence[float | None], pairs: int | None) -> 
         left_out=len(values) - known.size,
         median=float(np.median(known)) if known.size else None,
         chance=chance,
-        at_chance=None if chance is None else _at_chance(np.abs(known), chance),
+        at_chance=None if chance is None else at_chance(np.abs(known), chance),
     )
 
 
-def _at_chance(sizes: Array, chance: float) -> bool | None:
-    """Whether the lower end of Student's interval of the mean size is not above chance."""
+def at_chance(sizes: Array, chance: float) -> bool | None:
+    """Returns whether the lower end of Student's interval of the mean size is not above chance."""
     if sizes.size < 2:
         return None
     # Imported here: it doubles the time that every command which only reads needs to start.
@@ -173,7 +173,8 @@ def _at_chance(sizes: Array, chance: float) -> bool | None:
     return bool(sizes.mean() - half <= chance)
 
 
-def _units(quantity: Quantity, sample: Sample | None) -> Array:
+def units(quantity: Quantity, sample: Sample | None) -> Array:
+    """Returns the values in the unit in which they are compared: of eigenvalues the logarithms."""
     assert sample is not None
     values = np.array(sample.values, dtype=np.float64)
     return np.log(values) if quantity == "hessian_top_eigenvalue" else values

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from fragility.references.declared import (
     ReferenceSetting,
     StudyReference,
 )
+from fragility.references.families import taken_together, usable
 from fragility.report.declared import declared
 from fragility.report.source import Row, Source
 from fragility.store import published_queries as ask
@@ -51,11 +52,14 @@ class Setting:
 class Against:
     """All comparisons of a run, in the order of the study, and what to know of the run.
 
+    `families` are those with several settings, each taken together under one estimator and
+    procedure; their `name` counts the settings, their `arm` and `level` are empty.
     `top_only` says that no smallest eigenvalues were recorded beside the largest.
     """
 
     reference: Published
     lines: tuple[tuple[Setting, Held], ...]
+    families: tuple[tuple[Setting, Held], ...]
     overrides: tuple[str, ...]
     top_only: bool
 
@@ -82,12 +86,31 @@ def against(source: Source) -> Against | None:
     )
     eigenvalues = source.ask(ask.EIGENVALUES)
     overrides = json.loads(source.run["overrides"] or "[]")
+    lines = tuple((setting, one) for (setting, _), one in zip(rows, held, strict=True))
     return Against(
         reference,
-        tuple((setting, one) for (setting, _), one in zip(rows, held, strict=True)),
+        lines,
+        tuple(_families(lines, derive_seed(source.run["seed"] or 0, "published families"))),
         tuple(text for text in overrides if not text.startswith(("reference", "repeats="))),
         bool(eigenvalues) and all(row["bottom"] is None for row in eigenvalues),
     )
+
+
+def _families(lines: Sequence[tuple[Setting, Held]], seed: int) -> Iterator[tuple[Setting, Held]]:
+    groups: dict[tuple[object, ...], list[tuple[Setting, Held]]] = defaultdict(list)
+    for setting, held in lines:
+        groups[setting.family, setting.axis, setting.judge, held.quantity, held.absolute].append(
+            (setting, held)
+        )
+    found = taken_together(
+        {key: [held for _, held in group] for key, group in groups.items()}, seed
+    )
+    for key, held in found.items():
+        setting = groups[key][0][0]
+        levels = {one.level: usable(other) for one, other in groups[key]}
+        together = f"{sum(levels.values())} of " if not all(levels.values()) else ""
+        name = f"{together}{len(levels)} {setting.axis}s"
+        yield replace(setting, name=name, level="", arm=""), held
 
 
 def _asked(

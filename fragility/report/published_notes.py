@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from fragility.references.comparison import BOTH_AT_CHANCE, MARGINS, Sample
-from fragility.report.published import Against
-from fragility.report.published_words import counts
+from fragility.references.comparison import BOTH_AT_CHANCE, MARGINS, Held, Sample
+from fragility.report.published import Against, Setting
+from fragility.report.published_words import counts, words
 from fragility.report.text import listing, plural
 from fragility.statistics.two_samples import FEWEST, LEVEL
 
@@ -21,10 +21,33 @@ RULES = (
     f" fewer than {FEWEST} runs, and where neither side can be told from unrelated lists."
 )
 
+TOGETHER = (
+    "Averages over the settings of a family: of medians, and of their differences (of eigenvalues"
+    " geometric ones); p is van Elteren's, which ranks runs within their setting, corrected (Holm)"
+    " for all families of a quantity. Differences of opposite sign cancel: the settings by"
+    " themselves are below."
+)
 
-def lead(found: Against) -> str:
-    """Returns what came of the comparisons, in a sentence."""
-    return f"{counts(found.lines)}, by rules that were written down before any run was compared."
+
+def lead(found: Against) -> list[str]:
+    """Returns what came of the comparisons: of families as a whole, then of single settings."""
+    told = [_family(*line, found) for line in found.families if line[1].quantity == "spearman"]
+    told.append(
+        f"{counts(found.lines)}, by rules that were written down before any run was compared."
+    )
+    return told
+
+
+def _family(setting: Setting, held: Held, found: Against) -> str:
+    told = words(setting, held)
+    judge = (
+        f" ({told.judge})" if len({one.judge for one, _ in found.families if one.judge}) > 1 else ""
+    )
+    return (
+        f"{found.reference.families[setting.family].title}{judge}: {told.quantity} averages"
+        f" {told.published.split(' (')[0]} over the published {setting.axis}s and"
+        f" {told.ours.split(' (')[0]} over ours, a difference of {told.difference}: {told.verdict}."
+    )
 
 
 def notes(found: Against) -> list[str]:

@@ -161,6 +161,13 @@ def test_tests_are_corrected_over_the_settings() -> None:
     assert corrected == pytest.approx(min(1, 2 * min(raw)))
 
 
+def test_a_family_counts_the_settings_that_have_runs_enough() -> None:
+    ours = {1: [[v / 10] for v in range(5)], 2: [[0.5]] * 5, 3: [[0.5]] * 4}
+    ((setting, one),) = held(store(ours)).families
+    assert (setting.name, setting.arm) == ("2 of 3 depths", "")
+    assert one.ours.runs == 10
+
+
 def test_overrides_reach_the_reference_and_are_told() -> None:
     changed = held(
         store(
@@ -229,6 +236,13 @@ def test_the_section_has_the_papers_figures_and_every_comparison() -> None:
     # Nothing of ours was measured: only what is published is drawn.
     assert [panel.title for panel in found.data["charts"][2].panels] == ["published"]
     assert len(found.data["rows"]) == 3 * 4
+    families = [(row.setting, row.judge, row.quantity) for row in found.data["families"]]
+    assert families == [
+        ("3 depths", "published · warm", "|Spearman|"),
+        ("3 depths", "", "top eigenvalue"),
+        ("3 depths", "", "train accuracy"),
+    ]
+    assert found.data["lead"][0].startswith("Iris by depth, weight decay 0.005, SELU: |Spearman| ")
     assert any("This run overrides its study: `seed=3`" in note for note in found.data["notes"])
     first = found.data["charts"][0]
     means_of = [np.abs(L2[f"depth_{d}"].values["spearman"]).mean() for d in (1, 3)]

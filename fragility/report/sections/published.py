@@ -26,7 +26,7 @@ from fragility.report.figures.published import (
 from fragility.report.palette import MARKERS, SERIES
 from fragility.report.parts import Chart, DataTable, Key, Panel, Section, data_table
 from fragility.report.published import Against, Setting, against
-from fragility.report.published_notes import RULES, lead, notes
+from fragility.report.published_notes import RULES, TOGETHER, lead, notes
 from fragility.report.published_words import counts, quantity_name, words
 from fragility.report.statistics import geometric_mean, mean_interval
 from fragility.report.text import listing, number
@@ -95,6 +95,8 @@ def section(context: Context) -> Section:
             for index, group in enumerate(groups)
             for chart in _charts(context, found, group, index)
         ],
+        "families": [words(setting, held) for setting, held in found.families],
+        "together": TOGETHER,
         "rows": [words(setting, held) for setting, held in found.lines],
         "verdicts": RULES,
         "notes": notes(found),
