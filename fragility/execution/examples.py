@@ -135,7 +135,9 @@ def _predictions(
     """Returns what the base model makes of test examples, in words of the dataset."""
     inputs = bench.examples(planned, planned.cell.training.torch_dtype).test_inputs
     at = torch.from_numpy(tests).to(bench.device)
-    outputs = features_of(bench.network(planned), bench.parameters(planned), inputs[at])
+    outputs = bench.loss(planned).predicted(
+        features_of(bench.network(planned), bench.parameters(planned), inputs[at])
+    )
     found = outputs.argmax(dim=-1) if data.task == "classification" else outputs
     return [_label(data, one) for one in found.double().cpu().numpy()]
 
