@@ -26,7 +26,11 @@ class Departures(BaseModel):
 
     last_layer_bias: Literal["kept", "dropped"] = "kept"
     """`dropped`: gradients and curvature are taken of a network without its last layer's bias,
-    which is not the network that was trained."""
+    which is not the network that was trained. Of a Bayesian network, also without what an
+    `additive` bias adds to the variances."""
+    test_gradient: Literal["measured", "trained"] = "measured"
+    """`trained`: gradients of test examples are of the loss that was trained, not of the one that
+    they are measured by."""
     curvature_factor: PositiveFloat = 1.0
     """What the curvature is multiplied by before damping is added: 0.097 where the sum of 59
     batches' means is divided by 608, the size of the last batch, instead of by 59."""
@@ -50,6 +54,8 @@ class Departures(BaseModel):
         Raises:
             MethodFailure: there is no bias to drop.
         """
+        if self.test_gradient == "trained":
+            model = replace(model, test_loss=model.loss)
         if self.last_layer_bias == "kept":
             return model
         name = f"{model.network.last_layer}.bias"
@@ -58,8 +64,12 @@ class Departures(BaseModel):
                 "the last layer has no bias that could be dropped.",
                 "Remove `last_layer_bias` from `departures`.",
             )
-        without = {**model.parameters, name: torch.zeros_like(model.parameters[name])}
-        return replace(model, parameters=without)
+        dropped = {
+            n: torch.zeros_like(value)
+            for n, value in model.parameters.items()
+            if n in (name, f"{name}_variance")
+        }
+        return replace(model, parameters={**model.parameters, **dropped})
 
     def unit(self, n: int) -> float:
         """Returns what products of gradients and solutions are multiplied by."""

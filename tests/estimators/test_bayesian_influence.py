@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -130,3 +131,66 @@ def test_what_needs_a_convex_loss_is_refused() -> None:
             estimator.estimate(at, torch.arange(4))
     fisher = Exact(curvature="empirical_fisher", damping=0.1).estimate(at, torch.arange(4))
     assert bool(torch.isfinite(fisher.scores).all())
+
+
+def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
+    """Both gradients and the Hessian of the trained loss, written out with the biases left out."""
+    model = BayesianMLP(
+        hidden=(3,),
+        activation="tanh",
+        rho=(0, 5),
+        biases="additive",
+        softmax="diagonal",
+        objective="published",
+        log_determinant=0.1,
+        divergence=0.01,
+        test_loss="double_softmax",
+    )
+    at = replace(
+        trained(),
+        network=model.network((2,), 3),
+        loss=model.loss("classification", N),
+        test_loss=model.measured("classification"),
+        penalties=model.penalties(model.network((2,), 3).layout, N),
+        decay=dict.fromkeys(model.network((2,), 3).layout.names, 0.0),
+        parameters=model.initial((2,), 3, 4, torch.float64),
+    )
+    values = at.parameters
+
+    def loss(flat: Tensor, x: Tensor, target: Tensor) -> Tensor:
+        v = {name: functional.softplus(value) for name, value in values.items() if "rho" in name}
+        hidden = values["1.weight"] @ x + values["1.bias"]
+        spread = v["1.weight_rho"] @ x**2 + values["1.bias_variance"]
+        m, s = torch.tanh(hidden), (1 - torch.tanh(hidden) ** 2) ** 2 * spread
+        weight = flat.reshape(3, 3)
+        mean = weight @ m
+        variance = v["3.weight_rho"] @ (m**2 + s) + weight**2 @ s
+        p = torch.softmax(mean, dim=0)
+        sigma = torch.log1p(torch.exp(torch.clamp((p * (1 - p)) ** 2 * variance, 0, 88)))
+        errors = (functional.one_hot(target, 3).double() - p) ** 2
+        return torch.outer(errors, 1 / sigma).mean() + 0.1 / N * torch.log(sigma.prod())
+
+    flat = values["3.weight"].flatten()
+    pairs = list(zip(at.inputs, at.targets, strict=True))
+    tests = list(zip(at.test_inputs, at.test_targets, strict=True))
+    jacobian = torch.autograd.functional.jacobian
+    train = torch.stack([jacobian(partial(loss, x=x, target=y), flat) for x, y in pairs])
+    test = torch.stack([jacobian(partial(loss, x=x, target=y), flat) for x, y in tests])
+
+    def mean_loss(flat: Tensor) -> Tensor:
+        return torch.stack([loss(flat, x, y) for x, y in pairs]).mean()
+
+    hessian = torch.autograd.functional.hessian(mean_loss, flat)
+    hessian.diagonal().add_(0.001)
+    expected = test @ torch.linalg.inv(hessian) @ train.T
+    departures = {"last_layer_bias": "dropped", "test_gradient": "trained", "divisor": 1}
+    estimator = Exact.model_validate(
+        {
+            "parameters": "last_layer_weight",
+            "damping": 0.001,
+            "curvature_includes_regularization": False,
+            "departures": departures,
+        }
+    )
+    found = estimator.estimate(at, torch.arange(4)).scores
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10)
