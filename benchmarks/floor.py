@@ -1,17 +1,19 @@
 """What stopping at the learning rate's floor saves, and what it changes.
 
-Iris as in `epifano-2023/iris-depth`, in float64: base models of 60,000 full-batch steps of Adam on
-a plateau schedule, then the 25 training points of highest loss removed one at a time, each
-retrained for 7,500 steps from its base model; all of it again with `stop_at_floor`. Prints a
-Markdown table: the steps of a base model and of a retraining with the stop (median and largest of
-all); the share of all steps that it leaves out; between both ways the largest difference of a base
-model's parameter, the largest difference of an effect relative to the start's largest effect, and
-the lowest Spearman correlation of a start's effects.
+Iris as in `epifano-2023/iris-depth`: base models of 60,000 full-batch steps of Adam on a plateau
+schedule, then the 25 training points of highest loss removed one at a time, each retrained for
+7,500 steps from its base model; all of it again with `stop_at_floor`. Prints a Markdown table: the
+steps of a base model and of a retraining with the stop (median, and largest of all), and the share
+of all steps that it saves; the largest difference of a base model's parameter. Then, each against
+taking all steps, the largest difference of an effect relative to the start's largest one and the
+Spearman correlation of a start's effects (median, and worst start): where retrainings stop, where
+base models stop too, and where nothing stops and base models are nudged by 1e-6 instead.
 """
 
 from __future__ import annotations
 
 import argparse
+from statistics import median
 
 import torch
 from scipy.stats import spearmanr
@@ -30,31 +32,29 @@ REMOVED, BASE, RETRAINING = 25, 60_000, 7_500
 class Setting:
     """One architecture with one penalty, from several starts."""
 
-    def __init__(self, depth: int, decay: float, starts: int) -> None:
-        self.model, self.decay, self.starts = (
-            MLP(width=5, depth=depth, activation="selu"),
-            decay,
-            starts,
-        )
+    def __init__(self, depth: int, decay: float, starts: int, dtype: str) -> None:
+        self.model = MLP(width=5, depth=depth, activation="selu")
+        self.decay, self.starts = decay, starts
         self.network = self.model.network((4,), 3)
         inputs, self.targets = examples()
-        self.inputs = inputs.double()
+        self.floating = torch.float64 if dtype == "float64" else torch.float32
+        self.inputs, self.dtype = inputs.to(self.floating), dtype
         self.n = len(self.inputs)
 
     def train(self, stop: bool) -> Fit:
-        initial = [self.model.initial((4,), 3, seed, torch.float64) for seed in range(self.starts)]
+        initial = [self.model.initial((4,), 3, seed, self.floating) for seed in range(self.starts)]
         theta = torch.stack([self.network.layout.flatten(values) for values in initial])
-        weights = torch.full((self.starts, self.n), 1 / self.n, dtype=torch.float64)
+        weights = torch.full((self.starts, self.n), 1 / self.n, dtype=self.floating)
         return self._fit(theta, weights, BASE, stop)
 
     def removed(self, theta: torch.Tensor) -> torch.Tensor:
         """Returns each start's training points of highest loss, (starts, REMOVED)."""
-        problem = self.problem(torch.ones(self.starts, self.n, dtype=torch.float64))
+        problem = self.problem(torch.ones(self.starts, self.n, dtype=self.floating))
         losses = problem.loss.per_example(problem.outputs(theta, self.inputs), self.targets)
         return losses.topk(REMOVED, dim=1).indices
 
     def retrain(self, theta: torch.Tensor, removed: torch.Tensor, stop: bool) -> Fit:
-        weights = torch.full((self.starts * REMOVED, self.n), 1 / (self.n - 1), dtype=torch.float64)
+        weights = torch.full((self.starts * REMOVED, self.n), 1 / (self.n - 1), dtype=self.floating)
         weights[torch.arange(len(weights)), removed.flatten()] = 0
         return self._fit(theta.repeat_interleave(REMOVED, dim=0), weights, RETRAINING, stop)
 
@@ -62,10 +62,10 @@ class Setting:
         """Returns the changes of the held-out row's loss, (starts, REMOVED)."""
         before = test_losses(self.problem(base[:, :1]), base)
         after = test_losses(self.problem(retrained[:, :1]), retrained)
-        return after.view(self.starts, REMOVED) - before.unsqueeze(1)
+        return (after.view(self.starts, REMOVED) - before.unsqueeze(1)).double()
 
     def problem(self, weights: torch.Tensor) -> StackProblem:
-        decay = torch.full((len(weights), 1), self.decay, dtype=torch.float64)
+        decay = torch.full((len(weights), 1), self.decay, dtype=self.floating)
         layout = self.network.layout
         return StackProblem(
             self.network, CROSS_ENTROPY, layout, {}, self.inputs, self.targets, weights, decay
@@ -78,7 +78,7 @@ class Setting:
             {
                 "kind": "full_batch",
                 "steps": steps,
-                "dtype": "float64",
+                "dtype": self.dtype,
                 "optimizer": adam,
                 "schedule": schedule,
             }
@@ -90,31 +90,51 @@ class Setting:
 
 def row(setting: Setting) -> list[str]:
     whole, short = setting.train(False), setting.train(True)
-    # The same points both ways: near ties may fall the other way, which is no matter of the stop.
+    # The same points all ways: near ties may fall the other way, which is no matter of the stop.
     removed = setting.removed(whole.theta)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(whole.theta.shape, generator=generator, dtype=torch.float64)
+    nudged = whole.theta + 1e-6 * noise.to(whole.theta)
     long = setting.retrain(whole.theta, removed, False)
-    brief = setting.retrain(short.theta, removed, True)
-    one, other = setting.effects(whole.theta, long.theta), setting.effects(short.theta, brief.theta)
-    taken = int(short.steps.sum() + brief.steps.sum())
+    ends = [
+        (whole.theta, setting.retrain(whole.theta, removed, True)),
+        (short.theta, setting.retrain(short.theta, removed, True)),
+        (nudged, setting.retrain(nudged, removed, False)),
+    ]
+    taken = int(short.steps.sum() + ends[1][1].steps.sum())
     saved = 1 - taken / int(whole.steps.sum() + long.steps.sum())
-    gap = float(((one - other).abs().amax(dim=1) / one.abs().amax(dim=1)).max())
-    order = min(float(spearmanr(*pair).statistic) for pair in zip(one, other, strict=True))
     moved = float((whole.theta - short.theta).abs().max())
-    steps = [f"{int(s.median()):,} ({int(s.max()):,})" for s in (short.steps, brief.steps)]
-    return [*steps, f"{100 * saved:.0f} %", f"{moved:.0e}", f"{gap:.0e}", f"{order:.4f}"]
+    steps = [f"{int(s.median()):,} ({int(s.max()):,})" for s in (short.steps, ends[1][1].steps)]
+    full = setting.effects(whole.theta, long.theta)
+    found = [_compared(full, setting.effects(base, fit.theta)) for base, fit in ends]
+    return [*steps, f"{100 * saved:.0f} %", f"{moved:.0e}", *found]
+
+
+def _compared(one: torch.Tensor, other: torch.Tensor) -> str:
+    """Returns the difference of effects (starts, REMOVED), and their Spearman correlation."""
+    gap = ((one - other).abs().amax(dim=1) / one.abs().amax(dim=1)).tolist()
+    order = [float(spearmanr(*pair).statistic) for pair in zip(one, other, strict=True)]
+    difference = f"{median(gap):.0e} ({max(gap):.0e})"
+    return f"{difference}, {median(order):.3f} ({min(order):.3f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--depths", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--starts", type=int, default=2)
+    parser.add_argument("--penalties", type=float, nargs="+", default=[DECAY, 0.0])
+    parser.add_argument("--precisions", nargs="+", default=["float64", "float32"])
+    parser.add_argument("--starts", type=int, default=4)
     arguments = parser.parse_args()
-    print("| L2 | depth | base steps | retraining steps | saved | parameter | effect | Spearman |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for decay in (DECAY, 0.0):
-        for depth in arguments.depths:
-            cells = [f"{decay:g}", depth, *row(Setting(depth, decay, arguments.starts))]
-            print("|", " | ".join(map(str, cells)), "|", flush=True)
+    print(
+        "| precision | L2 | depth | base steps | retraining steps | saved | parameter "
+        "| retrainings stop | base models too | a nudge |"
+    )
+    print("|" + " --- |" * 10)
+    for dtype in arguments.precisions:
+        for decay in arguments.penalties:
+            for depth in arguments.depths:
+                found = row(Setting(depth, decay, arguments.starts, dtype))
+                print("|", " | ".join([dtype, f"{decay:g}", str(depth), *found]), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ class Averages:
         rates = [None if one is None else one.learning_rate for one in stack]
         self.rate = theta.new_tensor([[rate or 0.0] for rate in rates])
         self.leads = torch.tensor([rate is not None for rate in rates], device=theta.device)
-        self.averaged = torch.tensor([one is not None for one in stack], device=theta.device)
         self.mean, self.count = theta.clone(), column
         self.begun = False
         self.earliest = float(self.last.min())
@@ -39,6 +38,10 @@ class Averages:
     def holds(self, unit: int) -> Tensor | None:
         """Returns whose (K,) schedules stand still in a unit, or None if nobody's does."""
         return self.leads & (self.last < unit) if unit > self.earliest else None
+
+    def awaits(self, unit: int) -> Tensor:
+        """Returns whose (K,) rates averaging will lead, and does not lead yet in a unit."""
+        return self.leads & (self.last >= unit)
 
     def take(self, unit: int, theta: Tensor) -> None:
         """Takes the iterates (K, P) after a unit into the means of those that average it."""
@@ -76,6 +79,6 @@ class Averages:
     def select(self, index: Tensor) -> None:
         """Keeps some of the models."""
         self.last, self.anneal, self.rate = self.last[index], self.anneal[index], self.rate[index]
-        self.leads, self.averaged = self.leads[index], self.averaged[index]
-        self.mean, self.count = self.mean[index], self.count[index]
+        self.leads, self.mean = self.leads[index], self.mean[index]
+        self.count = self.count[index]
         self.earliest = float(self.last.min()) if len(index) else inf

@@ -41,7 +41,7 @@ class Ends:
     def note(
         self,
         models: Tensor,
-        steps: int,
+        steps: Tensor,
         theta: Tensor,
         iterate: Tensor,
         here: Evaluation,

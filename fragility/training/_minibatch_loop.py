@@ -59,6 +59,9 @@ class Loop(Running):
                 self._stop(epoch)
                 if not bool(self.active.any()):
                     return self.ends.fit(self.stack, self.initial_loss, self.gradients)
+                resting = self.resting(epoch)
+                if resting is not None and self.skip(resting):
+                    continue
             if self.rows is None:
                 self.rows = self.orders.epoch(epoch)
             self._take(self.rows[..., place * self.size : (place + 1) * self.size])
@@ -69,17 +72,22 @@ class Loop(Running):
     def _take(self, rows: Tensor) -> None:
         here = self.problem.at(self.step).evaluate_rows(self.theta, rows)
         assert isinstance(self.stepper, FirstOrder)
-        self.theta = self.stepper.move(self.theta, here.gradient, self.current_rates)
+        epoch = self.step // self.batches
+        resting = self.resting(epoch)
+        memory = {} if resting is None else self.stepper.state()
+        theta = self.stepper.move(self.theta, here.gradient, self.current_rates)
+        self.theta = theta if resting is None else self.rest(resting, theta, memory)
         if not self.rates.follows_loss:
-            self.follow(self.step // self.batches, here.data_loss)
+            self.follow(epoch, here.data_loss, resting)
         self.loss = self.loss + here.data_loss * (rows.shape[-1] / self.problem.weights.shape[1])
         self.step += 1
 
     def _end_epoch(self) -> None:
         epoch = self.step // self.batches - 1
+        resting = self.resting(epoch)
         if self.rates.follows_loss:
-            self.follow(epoch, self.loss)
-        self.end_unit(epoch, self.loss)
+            self.follow(epoch, self.loss, resting)
+        self.end_unit(epoch, self.loss, resting)
         self.rows = None
 
     def _stop(self, epoch: int) -> None:

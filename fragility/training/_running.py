@@ -76,6 +76,7 @@ class Running:
             [one.schedule for one in stack], rates, limits * steps_a_unit
         )
         self.parts: dict[str, Stateful] = {"optimizer": self.stepper, "schedule": self.rates}
+        self.steps_a_unit = steps_a_unit
         self.waiting, self.averages = (
             _watched(restraints, theta),
             _averaged(restraints, limits, theta),
@@ -95,6 +96,7 @@ class Running:
         self.initial_loss = theta.new_zeros(len(stack))
         self.ends = Ends(theta, self.memory(), averaged=self.averages is not None)
         self.step = 0
+        self.skipped = torch.zeros_like(self.models)
 
     @property
     def current_rates(self) -> Tensor:
@@ -102,21 +104,56 @@ class Running:
         rates = self.rates.current
         return rates if self.averages is None else self.averages.rates(rates)
 
-    def follow(self, unit: int, loss: Tensor) -> None:
+    def follow(self, unit: int, loss: Tensor, resting: Tensor | None) -> None:
         """Lets the schedules take note of a loss (K,), except where averaging leads the rate."""
         held = None if self.averages is None else self.averages.holds(unit)
+        if resting is not None:
+            held = resting if held is None else held | resting
         if held is None or not bool(held.any()):
             self.rates.update(loss)
         elif not bool(held.all()):
             before = self.rates.state()
             self.rates.update(loss)
-            after = self.rates.state()
-            self.rates.load({name: _where(held, before[name], after[name]) for name in after})
+            hold(self.rates, held, before)
 
-    def end_unit(self, unit: int, loss: Tensor) -> None:
+    def resting(self, unit: int) -> Tensor | None:
+        """Returns which models (K,) rest at the floor of their rates until averaging raises them.
+
+        None where none does.
+        """
+        over = None if self.averages is None else self.rates.over()
+        if over is None or self.averages is None:
+            return None
+        resting = over & self.averages.awaits(unit)
+        return resting if bool(resting.any()) else None
+
+    def rest(self, resting: Tensor, theta: Tensor, memory: State) -> Tensor:
+        """Returns parameters after a step that some models did not take, given those moved by it.
+
+        `memory` is what the optimizer remembered before the step.
+        """
+        hold(self.stepper, resting, memory)
+        self.skipped = self.skipped + resting
+        return torch.where(resting.unsqueeze(1), self.theta, theta)
+
+    def skip(self, resting: Tensor) -> bool:
+        """Goes on to the next unit that a model does not rest in; returns whether it skips any."""
+        assert self.averages is not None
+        if not bool((resting | ~self.active).all()):
+            return False
+        last = self.averages.last[self.active]
+        units = torch.minimum(last + 1, self.limits[self.active].to(last)).min()
+        ahead = int(units) * self.steps_a_unit - self.step
+        self.skipped, self.step = self.skipped + ahead, self.step + ahead
+        return ahead > 0
+
+    def end_unit(self, unit: int, loss: Tensor, resting: Tensor | None) -> None:
         """Takes note of a unit that is over, number `unit`, and of its loss (K,)."""
         if self.waiting is not None:
+            before = self.waiting.state()
             self.waiting.update(loss)
+            if resting is not None:
+                hold(self.waiting, resting, before)
         if self.averages is not None:
             self.averages.take(unit, self.theta)
 
@@ -129,7 +166,8 @@ class Running:
             theta, here = self.averages.of(rows, iterate), None
         end = self.problem.select(rows).evaluate(theta) if here is None else here.select(rows)
         memory = {name: value[rows] for name, value in self.memory().items()}
-        self.ends.note(self.models[rows], self.step, theta, iterate, end, memory)
+        steps = self.step - self.skipped[rows]
+        self.ends.note(self.models[rows], steps, theta, iterate, end, memory)
 
     def taken_up(self) -> bool:
         """Goes on from what an interrupted run left; returns whether there was anything."""
@@ -164,13 +202,14 @@ class Running:
         self.theta = self.theta[rows]
         self.limits, self.tolerances = self.limits[rows], self.tolerances[rows]
         self.models, self.active = self.models[rows], self.active[rows]
+        self.skipped = self.skipped[rows]
 
     def done(self) -> Tensor | None:
         """Returns which models (K,) stop before their limit, None where none ever does so."""
         at_floor = self.rates.over()
         if at_floor is not None and self.averages is not None:
             # Their rate rises again.
-            at_floor = at_floor & ~self.averages.averaged
+            at_floor = at_floor & ~self.averages.leads
         waited = None if self.waiting is None else self.waiting.over()
         rules = [rule for rule in (self.stepper.stalled(), at_floor, waited) if rule is not None]
         return torch.stack(rules).any(dim=0) if rules else None
@@ -188,6 +227,7 @@ class Running:
             "step": torch.tensor([self.step]),
             "models": self.models,
             "active": self.active,
+            "skipped": self.skipped,
             "theta": self.theta,
             "initial_loss": self.initial_loss,
             **prefixed("ends", self.ends.state()),
@@ -203,6 +243,7 @@ class Running:
         self.keep(state["models"])
         self.step = int(state["step"])
         self.active, self.theta = state["active"], state["theta"]
+        self.skipped = state["skipped"]
         self.initial_loss = state["initial_loss"]
         self.ends.load(without("ends", state))
         for name, part in self.parts.items():
@@ -219,6 +260,12 @@ def _watched(stack: Sequence[Restraints], theta: Tensor) -> Waiting | None:
 def _averaged(stack: Sequence[Restraints], limits: Tensor, theta: Tensor) -> Averages | None:
     rules = [one.averaging for one in stack]
     return Averages(rules, limits, theta) if any(rules) else None
+
+
+def hold(part: Stateful, models: Tensor, before: State) -> None:
+    """Gives a part back the state that it had before, of some of the models (K,)."""
+    after = part.state()
+    part.load({name: _where(models, before[name], after[name]) for name in after})
 
 
 def _where(models: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -110,11 +110,19 @@ class _Loop(Running):
                     return self.ends.fit(self.stack, self.initial_loss, self.gradients)
                 kept = self.compact()
                 self.here = self.here if kept is None else self.here.select(kept)
+            resting = self.resting(self.step)
+            if resting is not None and self.skip(resting):
+                continue
             before, rates = self.here, self.current_rates
+            memory = {} if resting is None else self.stepper.state()
             problem = self.problem.at(self.step + 1)
-            self.theta, self.here = self.stepper.step(problem, self.theta, before, rates)
-            self.follow(self.step, before.data_loss)
-            self.end_unit(self.step, before.data_loss)
+            theta, here = self.stepper.step(problem, self.theta, before, rates)
+            if resting is not None:
+                here = before.where(resting, here)
+                theta = self.rest(resting, theta, memory)
+            self.theta, self.here = theta, here
+            self.follow(self.step, before.data_loss, resting)
+            self.end_unit(self.step, before.data_loss, resting)
             if self.step % 50 == 0:
                 self.recorder.progress(self.step / self.longest)
             self.step += 1

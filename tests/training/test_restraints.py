@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch.optim.swa_utils import SWALR, AveragedModel
 
+from fragility.numerics.stack import StackProblem
 from fragility.training import Fit, Recorder, Start, Training
 from fragility.training._orders import permutation
 from fragility.training.full_batch import FullBatch
 from fragility.training.newton import Newton
 from fragility.training.restraints import Averaging, EarlyStopping, Restraints
 from tests.training import test_minibatch as batches
+from tests.training.test_floor import Floor, plateau
 from tests.training.test_minibatch import Alone, Kept, problem, start, without_one
 
 DECAY = [0.002, 0.02, 0.1]
@@ -132,12 +134,98 @@ def test_a_model_that_averages_nothing_is_its_last_iterate() -> None:
     torch.testing.assert_close(fused.iterate, plain.theta, rtol=0, atol=1e-12)
 
 
-def test_a_model_that_will_be_averaged_does_not_stop_at_the_floor() -> None:
-    floor = {**PLATEAU, "smallest_cut": 1e-3, "stop_at_floor": True}
-    one = on_full_batch(400, schedule=floor)
-    fused = fit([one] * 2, [Restraints(averaging=SWA[1]), Restraints()])
-    assert int(fused.steps[0]) == 400
-    assert int(fused.steps[1]) < 300
+RESTING = [
+    Restraints(averaging=Averaging(0.75, 0.01, 0.1)),
+    Restraints(averaging=Averaging(0.5, 0.03, 0.1), early_stopping=EarlyStopping(120)),
+    Restraints(averaging=Averaging(0.9, 0.02, 0.1)),
+]
+
+
+@pytest.mark.parametrize(
+    ("training", "size", "units"), [(on_full_batch, None, 400), (on_batches, 8, 260)]
+)
+def test_at_the_floor_a_model_rests_until_averaging_raises_its_rate(
+    training: Any, size: int | None, units: int
+) -> None:
+    stack = [training(units, schedule=plateau())] * 3
+    fused, rested = fit(stack, RESTING), 0
+    for k, restraints in enumerate(RESTING):
+        swa = restraints.averaging
+        assert swa is not None
+        assert swa.learning_rate is not None
+        plain, begin = Plain(k, adam), round(swa.start * units)
+        average, floor, resting, taken = AveragedModel(plain.module), Floor(plain), False, 0
+        annealed = SWALR(plain.optimizer, swa.learning_rate, round(swa.anneal * units), "cos")
+        stop, best, waited = restraints.early_stopping, float("inf"), 0
+        for unit in range(units):
+            if resting and unit <= begin:
+                rested += 1
+                continue
+            if stop is not None and waited == stop.patience:
+                break
+            loss, taken = plain.unit(unit, size), taken + 1
+            waited = 0 if loss < best * (1 - 1e-4) else waited + 1
+            best = min(best, loss) if waited == 0 else best
+            if unit > begin:
+                average.update_parameters(plain.module)
+                annealed.step()
+            else:
+                resting = floor.step(loss)
+        assert int(fused.steps[k]) == taken * (1 if size is None else 4)
+        expected = torch.nn.utils.parameters_to_vector(average.module.parameters()).detach()
+        torch.testing.assert_close(fused.theta[k], expected, rtol=0, atol=1e-8)
+    assert rested > units / 2
+
+
+def test_a_stack_at_rest_takes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = [on_full_batch(400, schedule=plateau())] * 3
+    steps, evaluate, calls = fit(stack, RESTING).steps, StackProblem.evaluate, [0]
+
+    def counted(whole: StackProblem, theta: torch.Tensor) -> Any:
+        calls[0] += 1
+        return evaluate(whole, theta)
+
+    monkeypatch.setattr(StackProblem, "evaluate", counted)
+    fit(stack[:1], RESTING[:1])
+    # The start, the average at the end, and what lies between them.
+    assert calls[0] == int(steps[0]) + 2
+
+
+@pytest.mark.parametrize("training", [on_full_batch, on_batches])
+def test_a_model_that_rests_in_a_stack_equals_itself_alone(training: Any) -> None:
+    stack = [training(units, schedule=plateau()) for units in (300, 280, 260)]
+    restraints = [RESTING[0], RESTING[2], Restraints()]
+    fused, decay = fit(stack, restraints), torch.tensor(DECAY, dtype=torch.float64).unsqueeze(1)
+    whole, begin = problem(without_one([None] * 3), decay), start(3)
+    for k, one in enumerate(stack):
+        rows = torch.tensor([k])
+        alone = one.fit(
+            [one], whole.select(rows), Start(begin[rows], orders=[3]), Recorder(), [restraints[k]]
+        )
+        assert int(fused.steps[k]) == int(alone.steps)
+        torch.testing.assert_close(fused.theta[k], alone.theta[0], rtol=0, atol=1e-8)
+        for name, value in alone.memory.items():
+            torch.testing.assert_close(fused.memory[name][k], value[0], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("at", [120, 270, 310])
+def test_an_interrupted_rest_goes_on_with_the_same_bits(at: int) -> None:
+    stack = [on_full_batch(400, schedule=plateau())] * 3
+    undisturbed, kept = fit(stack, RESTING), Kept(at)
+    with pytest.raises(KeyboardInterrupt):
+        fit(stack, RESTING, checkpoint=kept)
+    resumed = fit(stack, RESTING, checkpoint=kept)
+    assert torch.equal(resumed.theta, undisturbed.theta)
+    assert torch.equal(resumed.steps, undisturbed.steps)
+
+
+def test_an_average_at_the_schedule_s_own_rate_ends_at_the_floor() -> None:
+    one = on_full_batch(400, schedule=plateau())
+    own = Restraints(averaging=Averaging(0.9, None))
+    fused, plain = fit([one], [own]), fit([one], [])
+    assert torch.equal(fused.steps, plain.steps)
+    assert int(plain.steps) < 400
+    assert torch.equal(fused.theta, plain.theta)
 
 
 @pytest.mark.parametrize(("training", "size"), [(on_full_batch, None), (on_batches, 8)])

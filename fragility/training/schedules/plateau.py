@@ -23,7 +23,8 @@ class Plateau(Schedule):
     At that floor a model hardly moves any more: by Adam a coordinate goes at most about the rate in
     a step (Kingma and Ba 2015, section 2.1), at 1e-8 less than 5e-4 in 50,000 steps; by gradient
     descent the rate times its gradient. With `stop_at_floor` it stops when a cut is due that is not
-    made. A model whose iterates are averaged takes all its steps: its rate rises again.
+    made. A model whose iterates are averaged at a rate of their own (`swa`) rests instead, and goes
+    on where averaging begins to raise its rate.
 
     Valid when: always; the mean loss of an epoch lags behind the loss at its end.
     Cost: none.
