@@ -7,15 +7,21 @@ UV_VERSION ?= 0.13.9
 PYTEST_ARGS ?= -n 2
 DATA ?= data
 PEERS ?=
+REPEATS ?=
 DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.published.steps=750
+# The studies of docs/reproduction.md; those that average weights take all their steps, and most of the time.
+IRIS = iris-depth iris-depth-no-l2 iris-depth-frozen iris-depth-tanh iris-depth-tanh-no-l2 iris-width iris-width-no-l2
+AVERAGED = iris-depth-swa iris-depth-no-l2-swa iris-width-swa iris-width-no-l2-swa
+BESIDE = iris-depth-converged
+FEWER_STEPS = --set training.adam.steps=6000 --set procedures.published.steps=750
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check demo-iris bench docs lock clean
+.PHONY: help install quickstart test check demo-iris reproduce reproduce-quick bench docs lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.runtime ## make .venv with exactly the locked versions and this project, editable
 
@@ -34,6 +40,18 @@ check: $(VENV)/.dev ## formatting, lint, strict types
 demo-iris: $(VENV)/.runtime ## the paper's Iris depth study with few repeats and steps, and its report
 	$(BIN)/fragility run epifano-2023/iris-depth $(DEMO)
 	$(BIN)/fragility report iris-depth
+
+reproduce: $(VENV)/.runtime ## every Iris study at full size (REPEATS=20 for fewer), then docs/reproduction.md; hours, goes on where it was stopped
+	@$(call RUN_ALL,$(IRIS) $(BESIDE) $(AVERAGED),results/reproduction,$(if $(REPEATS),--repeats $(REPEATS)))
+	$(BIN)/python -m fragility.report.reproduction export --store results/reproduction docs/reproduction
+
+reproduce-quick: $(VENV)/.runtime ## the same with 5 repeats, averaged weights with fewer steps; results/reproduction-quick/page.md
+	@$(call RUN_ALL,$(IRIS),results/reproduction-quick,--repeats 5)
+	@$(call RUN_ALL,$(AVERAGED),results/reproduction-quick,--repeats 5 $(FEWER_STEPS))
+	$(BIN)/python -m fragility.report.reproduction export --store results/reproduction-quick results/reproduction-quick/page
+
+# A run with failed tasks (1) has results all the same; anything else ends it.
+RUN_ALL = set -e; for study in $(1); do $(BIN)/fragility run epifano-2023/$$study $(3) --store $(2) || test $$? -eq 1; done
 
 bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR holds MNIST/raw
 	$(BIN)/python -m benchmarks.iris
