@@ -62,12 +62,16 @@ def extremes(cell: str, test_point: int, procedure: str, estimator: str) -> Quer
         " with the highest and the lowest mean effect (`estimator` is null), for one test example;"
         " `place` is 1 for the first at its end. Their pictures are in `examples`.",
         f"""\
-WITH measured AS (
-  SELECT train_point, avg(effect / score_scale) AS effect,
-         stddev_samp(effect / score_scale) AS deviation, count(effect) AS replicates
+WITH replicated AS (
+  SELECT train_point, replicate, avg(effect / score_scale) AS effect
   FROM effects
   WHERE cell_id = {text(cell)} AND test_point = {test_point} AND procedure = {text(procedure)}
     AND removal = 'point'
+  GROUP BY ALL),
+measured AS (
+  SELECT train_point, avg(effect) AS effect, stddev_samp(effect) AS deviation,
+         count(effect) AS replicates
+  FROM replicated
   GROUP BY train_point),
 placebo AS (
   SELECT avg(effect) AS effect, stddev_samp(effect) AS deviation, count(effect) AS replicates
