@@ -23,7 +23,8 @@ def checked(what: str, network: Network, input_shape: tuple[int, ...], outputs: 
 
     Raises:
         UsageError: it has what would make an example's loss depend on others or on chance, or
-            parameters that are not trained; or its outputs are not (n, outputs).
+            parameters that are not trained; or its outputs are not (n, outputs), or torch has no
+            second derivatives of them.
     """
     if refusal := _refusal(network.module):
         raise UsageError(f"{what} {refusal[0]}.", refusal[1])
@@ -65,6 +66,7 @@ def checked(what: str, network: Network, input_shape: tuple[int, ...], outputs: 
             "Check that it uses what it reads.",
         )
     made(" as a stack (torch.vmap)", partial(stacked_outputs, network, stack, examples))
+    _check_second_derivatives(what, partial(network, parameters), examples[:1])
     return network
 
 
@@ -108,6 +110,25 @@ def _tried(what: str, run: Callable[[], Tensor]) -> Tensor:
     if not isinstance(found, Tensor):
         raise UsageError(f"{what} returns a {type(found).__name__}.", "It must return a tensor.")
     return found
+
+
+def _check_second_derivatives(
+    what: str, outputs: Callable[[Tensor], Tensor], example: Tensor
+) -> None:
+    # In the example: it meets the same operations as the parameters do, and is smaller.
+    point = example.clone().requires_grad_()
+    try:
+        with torch.enable_grad():
+            made = outputs(point).square().sum()
+            (slope,) = torch.autograd.grad(made, point, create_graph=True)
+            torch.autograd.grad(slope.square().sum(), point)
+    except Exception as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(
+            f"{what} has no second derivatives: {type(error).__name__}: {told}.",
+            "Curvature needs them; torch has none of some activations, such as hardsigmoid, and of "
+            "fused attention.",
+        ) from error
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -23,8 +23,10 @@ class Torchvision(Model):
     stochastic depth are off, in training too. The networks are made for images of 224 x 224; for
     those of 32 x 32 see `resnet` and `vgg`.
 
-    Valid when: examples are images with 3 channels, large enough for the network. ReLU has kinks,
-        and so have maxima. Weights are drawn anew: none that were trained elsewhere are loaded.
+    Valid when: examples are images with 3 channels, large enough for the network, and torch has
+        second derivatives of its operations: not of `mobilenet_v3_small`'s activations nor of a
+        vision transformer's attention. ReLU has kinks, and so have maxima. Weights are drawn anew:
+        none that were trained elsewhere are loaded.
     Cost: that of torchvision's table, in proportion to the images' size.
     Reference: torchvision.models; Wu and He 2018 (group normalization).
     """

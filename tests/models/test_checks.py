@@ -56,6 +56,10 @@ def buffered() -> nn.Module:
         (With(lambda outputs: 0 * outputs + 1), "the same outputs of different examples"),
         (With(branching), "as a stack (torch.vmap) for examples of 4 numbers fails"),
         (With(lambda outputs: outputs @ torch.eye(3)), "fails in float64: RuntimeError"),
+        (
+            nn.Sequential(nn.Linear(4, 3), nn.Hardsigmoid()),
+            "has no second derivatives: RuntimeError",
+        ),
         (nn.Linear(5, 3), "for examples of 4 numbers fails"),
     ],
 )

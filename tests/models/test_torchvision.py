@@ -56,7 +56,7 @@ def test_a_network_is_torchvision_s_with_group_normalization(
         ("densenet121", 32),
         ("efficientnet_b0", 32),
         ("mnasnet0_5", 32),
-        ("mobilenet_v3_small", 32),
+        ("mobilenet_v2", 32),
         ("regnet_x_400mf", 32),
         ("shufflenet_v2_x0_5", 32),
         ("squeezenet1_1", 64),
@@ -76,7 +76,7 @@ def test_parameters_are_as_many_as_torchvision_s_with_batch_normalization(
 
 
 def test_a_stack_is_its_models_one_by_one() -> None:
-    model = Torchvision(name="mobilenet_v3_small")
+    model = Torchvision(name="mobilenet_v2")
     network = model.network(SMALL, 3)
     alone = [model.initial(SMALL, 3, seed, torch.float64) for seed in range(2)]
     stack = {name: torch.stack([values[name] for values in alone]) for name in alone[0]}
@@ -101,6 +101,8 @@ def test_images_that_do_not_fit_are_refused() -> None:
         model.network((30,), 10)
     with pytest.raises(UsageError, match=r"`squeezenet1_1` for examples of 3 x 8 x 8 .* fails"):
         model.network((3, 8, 8), 10)
+    with pytest.raises(UsageError, match="`mobilenet_v3_small` has no second derivatives"):
+        Torchvision(name="mobilenet_v3_small").network(SMALL, 10)
     # Of one pixel and one channel a group normalization leaves nothing.
     with pytest.raises(UsageError, match="too small for it, or for so many groups"):
         Torchvision(name="densenet121", groups=1024).network(SMALL, 10)
