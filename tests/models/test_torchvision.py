@@ -12,7 +12,11 @@ from torchvision import models
 
 from fragility.errors import DataError, UsageError
 from fragility.models.torchvision import Torchvision
+from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.fused_forward import stacked_outputs
+from fragility.numerics.gradients import per_example_gradients
+from fragility.numerics.losses import loss_for
+from fragility.numerics.trained import TrainedModel
 
 SMALL = (3, 32, 32)
 
@@ -86,6 +90,45 @@ def test_a_stack_is_its_models_one_by_one() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
     own = torch.cat([network(alone[0], image) for image in images.split(1)])
     torch.testing.assert_close(own, expected[0], rtol=1e-11, atol=1e-13)
+
+
+def test_gradients_and_curvature_pass_through_operations_in_place() -> None:
+    model = Torchvision(name="shufflenet_v2_x0_5", groups=8)
+    network, loss = model.network(SMALL, 3), loss_for("classification")
+    images = torch.randn(3, *SMALL, generator=torch.Generator().manual_seed(0)).double()
+    targets = torch.tensor([0, 2, 1])
+    at = TrainedModel(
+        network=network,
+        loss=loss,
+        test_loss=loss,
+        decay=dict.fromkeys(network.layout.names, 0.0),
+        parameters=model.initial(SMALL, 3, 1, torch.float64),
+        inputs=images,
+        targets=targets,
+        test_inputs=images,
+        test_targets=targets,
+    )
+    layout = network.layout
+    found = per_example_gradients(at, layout, images, targets)
+    vector = torch.randn(1, layout.size, generator=torch.Generator().manual_seed(3)).double()
+    (product,) = CurvatureMatrix(at, layout).product(vector)
+    with torch.random.fork_rng(devices=[]):
+        module = model.build(SMALL, 3).double().eval()
+    theta = [at.parameters[name].clone().requires_grad_() for name in layout.names]
+
+    def losses(*values: torch.Tensor) -> torch.Tensor:
+        given = dict(zip(layout.names, values, strict=True))
+        outputs = torch.func.functional_call(module, given, (images,))
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+    for k, row in enumerate(found):
+        gradient = torch.autograd.grad(losses(*theta)[k], theta)
+        expected = torch.cat([part.flatten() for part in gradient])
+        torch.testing.assert_close(row, expected, rtol=1e-8, atol=1e-10)
+    slopes = torch.autograd.grad(losses(*theta).mean(), theta, create_graph=True)
+    along = (torch.cat([part.flatten() for part in slopes]) * vector[0]).sum()
+    expected = torch.cat([part.flatten() for part in torch.autograd.grad(along, theta)])
+    torch.testing.assert_close(product, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
