@@ -77,10 +77,8 @@ class Running:
         )
         self.parts: dict[str, Stateful] = {"optimizer": self.stepper, "schedule": self.rates}
         self.steps_a_unit = steps_a_unit
-        self.waiting, self.averages = (
-            _watched(restraints, theta),
-            _averaged(restraints, limits, theta),
-        )
+        self.waiting = _watched(restraints, theta)
+        self.averages = _averaged(restraints, limits, theta)
         self.resumable = first.resumable
         if start.memory and self.resumable:
             for name, part in self.parts.items():
