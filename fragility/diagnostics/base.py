@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fragility.method import Method, Room
 from fragility.numerics.quadrature import Eigenvalues
@@ -30,6 +31,9 @@ class Findings:
 
 class Diagnostic(Method):
     """A fact about a trained model."""
+
+    asks_spectrum: ClassVar[bool] = True
+    """Whether it takes eigenvalues or solves systems: some hundred products with the Hessian."""
 
     @abstractmethod
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> float | Findings:

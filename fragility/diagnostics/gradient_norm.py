@@ -24,6 +24,7 @@ class GradientNorm(Diagnostic):
     """
 
     revision: ClassVar[int] = 2
+    asks_spectrum: ClassVar[bool] = False
     kind: Literal["gradient_norm"] = "gradient_norm"
 
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:

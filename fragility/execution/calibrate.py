@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from fragility.errors import MethodFailure
-from fragility.execution.trial import training_seconds
+from fragility.execution.trial import training_seconds, tried_examples
 from fragility.execution.workbench import Workbench
 from fragility.identity import digest
 from fragility.method import JSON
@@ -69,12 +69,20 @@ def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
     """Returns the seconds for all models of a batch, each taken to cost what an untrained one does.
 
     Diagnostics of one model share its spectrum, so that they are tried together. Of a large model
-    one product with the Hessian is: the default diagnostics take some hundreds.
+    one product with the Hessian is where some ask for eigenvalues, which takes some hundreds; and
+    all is tried on the first of many examples.
     """
     planned = bench.cell(batch.tasks[0])
     models = {bench.cell(task).train_id for task in batch.tasks}
+    own = [
+        planned.cell.diagnostics[task.diagnostic or 0]
+        for task in batch.tasks
+        if bench.cell(task).train_id == planned.train_id
+    ]
     tensors = bench.examples(planned, torch.float64)
-    network = bench.network(planned)
+    network, n = bench.network(planned), planned.facts.n_train
+    large = network.layout.size > DENSE_LIMIT
+    kept = tried_examples(planned) if large else n
     started = perf_counter()
     model = TrainedModel(
         network=network,
@@ -83,21 +91,22 @@ def _diagnostic_seconds(bench: Workbench, batch: Batch) -> float:
         decay=planned.cell.regularization.decay(network.layout),
         penalties=planned.penalties(network.layout),
         parameters=bench.initial(planned, 0),
-        inputs=tensors.inputs,
-        targets=tensors.targets,
+        inputs=tensors.inputs[:kept],
+        targets=tensors.targets[:kept],
         test_inputs=tensors.test_inputs,
         test_targets=tensors.test_targets,
     ).to(torch.float64)
-    if network.layout.size > DENSE_LIMIT:
+    spectrum = Spectrum(model)
+    products = 0.0
+    if large and any(diagnostic.asks_spectrum for diagnostic in own):
         matrix = CurvatureMatrix(model, network.layout, "hessian")
         matrix.product(model.vector(network.layout)[None])
-        return (perf_counter() - started) * _PRODUCTS * len(models)
-    spectrum = Spectrum(model)
-    for task in batch.tasks:
-        if bench.cell(task).train_id == planned.train_id:
+        products = (perf_counter() - started) * (_PRODUCTS - 1)
+    for diagnostic in own:
+        if not (large and diagnostic.asks_spectrum):
             with suppress(MethodFailure):
-                planned.cell.diagnostics[task.diagnostic or 0].measure(model, spectrum)
-    return (perf_counter() - started) * len(models)
+                diagnostic.measure(model, spectrum)
+    return (perf_counter() - started + products) * max(1.0, n / kept) * len(models)
 
 
 def _agreement_seconds(bench: Workbench, task: Task) -> float:

@@ -154,6 +154,11 @@ def _from_base(bench: Workbench, task: Task, stack: _Stack) -> _Stack:
     return replace(stack, theta=fit.theta[0])
 
 
+def tried_examples(planned: PlannedCell) -> int:
+    """Returns on how many examples at most one model is tried."""
+    return max(1, _TRIED // activations(planned.network, planned.facts.input_shape))
+
+
 def _evaluation_seconds(bench: Workbench, planned: PlannedCell, on_training_set: bool) -> float:
     """Returns the seconds that the losses of one model's examples take."""
     tensors = bench.examples(planned, planned.cell.training.torch_dtype)
@@ -163,7 +168,7 @@ def _evaluation_seconds(bench: Workbench, planned: PlannedCell, on_training_set:
     parameters = bench.initial(planned, 0)
     network, loss = bench.network(planned), bench.loss(planned)
     seconds = 0.0
-    most = max(1, _TRIED // activations(network, planned.facts.input_shape))
+    most = tried_examples(planned)
     # The first pass also pays for whatever torch loads when it is first asked.
     for _ in range(2):
         seconds = 0.0

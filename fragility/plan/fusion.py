@@ -106,8 +106,16 @@ def _limit(planned: PlannedCell, task: Task, memory: int) -> int:
         return _CELLS_A_BATCH
     # Activations are held for a few models at a time; example weights, optimizer state (L-BFGS
     # keeps the most) and features of a frozen prefix for all.
-    numbers = 3 * facts.n_train + _NUMBERS_A_PARAMETER * (planned.parameters or 0)
-    numbers += _features(planned, task)
+    features = _features(planned, task)
+    parameters = planned.parameters or 0
+    if (parts := None if task.procedure is None else planned.parts(task.procedure)) is not None:
+        parameters = parts[1].layout.size
+    numbers = 3 * facts.n_train + _NUMBERS_A_PARAMETER * parameters
+    if features * 8 > OWN_FEATURES_BYTES:
+        # All models of the stack have one base model, and share them.
+        memory -= features * 8
+    else:
+        numbers += features
     return max(1, memory // (8 * numbers))
 
 

@@ -86,14 +86,18 @@ class PlannedCell:
         at every step, as it does where its images are changed at random; what is masked at random
         is no part of a prefix.
         """
+        parts = self.parts(procedure)
+        return None if parts is None else output_shape(parts[0], self.facts.input_shape)
+
+    def parts(self, procedure: str) -> tuple[Network, Network] | None:
+        """Returns a procedure's frozen prefix and what is retrained on its features, if so."""
         if not self.cell.model.known:
             return None
         how = self.cell.procedures[procedure]
         noise = self.cell.regularization.noise(how.retraining(self.cell.training))
         if noise.augments:
             return None
-        parts = noise.network(self.network).split(self.network.select(how.parameters))
-        return None if parts is None else output_shape(parts[0], self.facts.input_shape)
+        return noise.network(self.network).split(self.network.select(how.parameters))
 
 
 @dataclass(frozen=True)

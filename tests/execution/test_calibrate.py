@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from fragility.diagnostics.gradient_norm import GradientNorm
 from fragility.execution import calibrate, trial, work
 from fragility.execution.events import BatchFinished, Event
+from fragility.execution.workbench import Workbench
 from fragility.numerics import stack
 from fragility.numerics.convex.affine import AffineStack
+from fragility.numerics.curvature import CurvatureMatrix
+from fragility.numerics.network import activations
 from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.stack import StackProblem
 from fragility.numerics.trained import TrainedModel
-from tests.tiny import RIDGE, TINY, changed, run
+from fragility.plan.catalog import Catalog
+from fragility.store import Store
+from tests.tiny import RIDGE, TINY, changed, plan, run
 
 POINTS = {"train_points": {"kind": "all"}, "test_points": {"kind": "all"}}
 NEWTON = {"kind": "leave_one_out", "solver": "newton", "parameters": "last_layer", **POINTS}
@@ -83,6 +89,35 @@ def test_training_is_predicted_within_a_factor_of_two(
     assert summary.failed == 0
     assert summary.predicted_seconds is not None
     assert sum(took) / 2 <= summary.predicted_seconds <= 2 * sum(took)
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "seconds"),
+    [(["gradient_norm"], 900), (["gradient_norm", "hessian_top_eigenvalue"], 900 + 300 * 900)],
+)
+def test_diagnostics_of_a_large_model_are_tried_on_some_examples(
+    diagnostics: list[str], seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+
+    def measured(self: GradientNorm, model: TrainedModel, spectrum: Spectrum) -> float:
+        clock.time += model.n
+        return 0.0
+
+    def product(self: CurvatureMatrix, vectors: Tensor) -> Tensor:
+        clock.time += self.model.n
+        return vectors
+
+    monkeypatch.setattr(GradientNorm, "measure", measured)
+    monkeypatch.setattr(CurvatureMatrix, "product", product)
+    large = {"kind": "mlp", "hidden": [60]}
+    digits = {"datasets": {"d": {"kind": "digits", "subset": {"train": 900}}}}
+    planned = plan(changed(TINY, {**digits, "models.net": large, "diagnostics": diagnostics}))
+    monkeypatch.setattr(trial, "_TRIED", 30 * activations(planned.cells[0].network, (64,)))
+    batches = [batch for batch in planned.batches if batch.kind == "diagnose"]
+    with Store.open(tmp_path, write=True) as store:
+        bench = Workbench(planned, Catalog(tmp_path), store, torch.device("cpu"))
+        assert calibrate.predict_seconds(bench, batches) == pytest.approx(seconds)
 
 
 def test_diagnostics_are_predicted_from_those_of_one_model(

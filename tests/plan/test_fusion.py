@@ -141,6 +141,19 @@ def test_a_stack_stays_within_its_memory() -> None:
     assert sum(b.kind == "retrain" for b in whole.batches) == 1
 
 
+def test_what_a_frozen_prefix_hands_on_is_counted_once_for_all_who_share_it() -> None:
+    net = {"kind": "mlp", "hidden": [40]}
+    data = {"kind": "digits", "subset": {"train": 1000}}
+    last = {**TINY["procedures"]["warm"], "parameters": "last_layer"}
+    last["train_points"] = {"kind": "random", "count": 50}
+    changes = {"datasets": {"d": data}, "models": {"m": net}, "procedures": {"last": last}}
+    features, weights, parameters = 1000 * 40, 3 * 1000, 60 * (40 * 10 + 10)
+    every = features + 51 * (weights + parameters)
+    for numbers, stacks in ((every, 1), (every - 1, 2)):
+        planned = compile_study(load(changed(TINY, changes)), memory=8 * numbers)
+        assert sum(batch.kind == "retrain" for batch in planned.batches) == stacks
+
+
 def test_the_same_study_has_the_same_batches_each_time() -> None:
     study = changed(TINY, {"repeats": 3, "procedures.cold": COLD})
     first, second = plan(study), plan(study)
