@@ -18,7 +18,7 @@ from fragility.execution.run import RunOptions, run_study
 from fragility.plan import compile_study
 from fragility.plan.catalog import Catalog
 from fragility.study.cells import cells
-from fragility.study.load import LoadedStudy
+from fragility.study.load import LoadedStudy, load_text
 from tests.cli.test_main import code_of
 from tests.tiny import TINY, changed, everything, load, rows
 
@@ -284,3 +284,17 @@ def test_sizes_are_asked_for_by_a_plan_and_checked_by_a_run(folder: Path) -> Non
     wrong = changed(STUDY, {"datasets.mine.sizes.train": 47, "datasets.mine.subset": {"test": 5}})
     with pytest.raises(DataError, match=r"They are `{train: 48, test: 5, shape: \[4\], outputs: 3"):
         run(folder, wrong)
+
+
+def test_the_example_of_the_documentation_runs(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    blocks = {
+        language: page.split(f"```{language}\n")[1].split("```")[0]
+        for language in ("python", "yaml")
+    }
+    (folder / "mine.py").write_text(blocks["python"])
+    study = load_text(f"{blocks['yaml']}controls: false\n", folder / "study.yaml")
+    planned = compile_study(study).tasks
+    options = RunOptions(device="cpu", allow_code=True)
+    summary = run_study(study, folder / "results", options, lambda event: None)
+    assert (summary.ok, summary.failed) == (len(planned), 0)
