@@ -170,10 +170,10 @@ def _factor(
         "chart": chart,
         "ends": (levels[0], levels[-1]),
         "averages": [
-            found
+            average
             for one in quantities
             if one.correlation and one.name in touched
-            if (found := main_effect(one.name, settings.grouped(one.rows), levels[0], levels[-1]))
+            if (average := main_effect(one.name, settings.grouped(one.rows), levels[0], levels[-1]))
         ],
         "tests": rows[:MOST_TESTS],
         "more": max(0, len(rows) - MOST_TESTS),
