@@ -12,7 +12,7 @@ DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.published.ste
 # The studies of docs/reproduction.md; those that average weights take all their steps, and most of the time.
 IRIS = iris-depth iris-depth-no-l2 iris-depth-frozen iris-depth-tanh iris-depth-tanh-no-l2 iris-width iris-width-no-l2
 AVERAGED = iris-depth-swa iris-depth-no-l2-swa iris-width-swa iris-width-no-l2-swa
-BESIDE = iris-depth-converged
+BESIDE = iris-bnn-depth iris-depth-converged revisited
 FEWER_STEPS = --set training.adam.steps=3000 --set procedures.published.steps=375
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from fragility.references import load_reference
 from fragility.report.published import against
 from fragility.report.reproduction import beside, claims, page
 from fragility.report.reproduction.export import export
-from fragility.report.reproduction.families import Family, families, load, median
+from fragility.report.reproduction.families import Family, Study, families, load, median
 from fragility.report.source import Source
 from fragility.store import queries, recorded
 from fragility.study.load import load_study
@@ -215,6 +216,31 @@ def test_a_study_without_published_numbers_has_all_its_pairs(unnamed: Path) -> N
         assert (one.lowest.spearman.value, one.highest.spearman.value) == (min(values), max(values))
     assert "## Studies without published numbers" in text
     assert "Not run: `IRIS/figure1_l2_selu`" in text
+
+
+def test_what_a_swept_choice_changes_is_the_mean_over_the_others() -> None:
+    sweep = "sweep: [{models.mlp.depth: [1, 2]}, {a.b: [x, y], a.c: [true, false]}]"
+    values, cells, rows = {}, [], []
+    rng = np.random.default_rng(0)
+    for repeat in range(6):
+        for depth in (1, 2):
+            for b, c in (("x", True), ("y", False)):
+                arm = f"{depth} {b}"
+                values[repeat, depth, b] = float(rng.normal())
+                factors = {"models.mlp.depth": depth, "a.b": b, "a.c": c}
+                cells.append({"arm": arm, "repeat": repeat, "factors": json.dumps(factors)})
+                rows.append({"arm": arm, "repeat": repeat, "estimator": "e", "procedure": "p",
+                             "metric": "spearman", "value": values[repeat, depth, b]})  # fmt: skip
+    study = Study({"study": "s", "study_text": sweep, "overrides": "[]"}, None, cells, rows, [], [])
+    found = {one.level: one for one in beside.effects(study)}
+    deeper = [np.mean([values[r, 2, b] - values[r, 1, b] for b in "xy"]) for r in range(6)]
+    other = [np.mean([values[r, d, "y"] - values[r, d, "x"] for d in (1, 2)]) for r in range(6)]
+
+    assert found.keys() == {"depth = 2", "b = y, c = false"}
+    assert found["depth = 2"].change.value == pytest.approx(np.median(deeper))
+    assert found["b = y, c = false"].change.value == pytest.approx(np.median(other))
+    assert found["b = y, c = false"].first == "b = x, c = true"
+    assert found["depth = 2"].repeats == 6
 
 
 def test_there_is_no_page_of_nothing(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _size_effect(family: Family, side: Side) -> SizeEffect | None:
     from scipy.stats import spearmanr
 
     groups = values(family, side)
-    if len(groups) < 2:
+    if len(groups) < 2 or not all(level.isdecimal() for level in groups):
         return None
     levels = list(groups)
     everything = np.concatenate(list(groups.values()))

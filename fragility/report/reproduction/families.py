@@ -25,7 +25,7 @@ Side = Literal["published", "ours", "corrected"]
 SIDES: tuple[Side, ...] = ("published", "ours", "corrected")
 
 CORRECTED = "corrected"
-"""Label of the corrected estimator and of the corrected procedure in these studies."""
+"""In these studies the label of what corrects an estimator or procedure `published`."""
 
 INTERVAL = 1 - 2 * LEVEL
 """Confidence of every interval on the page: that of the comparisons with published numbers."""
@@ -76,6 +76,8 @@ class Family:
     study: Study | None
     settings: tuple[Setting, ...]
     lines: tuple[tuple[Setting, Held], ...]
+    whole: tuple[tuple[Setting, Held], ...] = ()
+    """The settings taken together, a comparison a quantity."""
 
     @property
     def anchor(self) -> str:
@@ -127,13 +129,15 @@ class Family:
             return here.values.get(quantity, ()) if here else ()
         if quantity not in ("spearman", "pearson"):
             return [row["value"] for row in self._numbers.get((setting.arm, quantity), ())]
-        judge = (CORRECTED, CORRECTED) if side == "corrected" else self._judge
+        judge = setting.judge or ("", "")
+        if side == "corrected":
+            judge = (self._corrected("estimator", judge[0]), self._corrected("procedure", judge[1]))
         return [row["value"] for row in self._correlations.get((setting.arm, *judge, quantity), ())]
 
-    @cached_property
-    def _judge(self) -> tuple[str, str]:
-        judges = (setting.judge for setting, _ in self.lines if setting.judge is not None)
-        return next(judges, ("", ""))
+    def _corrected(self, kind: str, label: str) -> str:
+        named = label.replace("published", CORRECTED)
+        known = {row[kind] for row in self.study.targets} if self.study else set()
+        return named if named in known else CORRECTED
 
     @cached_property
     def _correlations(self) -> Mapping[tuple[str, ...], Sequence[Row]]:
@@ -177,13 +181,19 @@ def families(studies: Sequence[Study], reference: Published) -> list[Family]:
     run: dict[str, Family] = {}
     for study in studies:
         by_key: dict[str, list[tuple[Setting, Held]]] = defaultdict(list)
-        for setting, held in study.against.lines if study.against else ():
+        if study.against is None:
+            continue
+        for setting, held in study.against.lines:
             by_key[setting.family].append((setting, held))
         for key, lines in by_key.items():
-            settings = {setting.name: setting for setting, _ in lines}
+            # Those of correlations come last: they know the estimator and the procedure.
+            ordered = sorted(lines, key=lambda line: line[0].judge is not None)
+            settings = {setting.name: setting for setting, _ in ordered}
+            whole = [line for line in study.against.families if line[0].family == key]
             run[key] = Family(
-                key, reference.families[key], study, _ordered(settings.values()), tuple(lines)
-            )
+                key, reference.families[key], study, _ordered(settings.values()), tuple(lines),
+                tuple(whole),
+            )  # fmt: skip
     found = (run.get(key) or _published_only(key, one) for key, one in reference.families.items())
     return [family for family in found if family.settings]
 

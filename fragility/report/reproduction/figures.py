@@ -52,7 +52,7 @@ def figures(families: Sequence[Family]) -> list[Drawn]:
     numbered: tuple[tuple[int, Quantity], ...] = ((1, "spearman"), (3, "hessian_top_eigenvalue"))
     for number, quantity in numbered:
         for axis in ("depth", "width"):
-            here = [family for family in families if family.axis == axis]
+            here = [one for one in families if one.axis == axis and one.key.startswith("IRIS/")]
             sides: list[Side] = ["published", "ours"]
             if quantity == "spearman":
                 sides.append("corrected")

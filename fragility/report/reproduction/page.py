@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fragility.references import Published, load_reference
@@ -76,7 +77,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
     page = environment.get_template("reproduction.md").render(
         reference=reference,
         folder=folder.name,
-        families=[_family(one, one.study, folder.name) for one in shown if one.study],
+        families=[_family(one, one.study, folder.name, shown) for one in shown if one.study],
         beside=[_beside(one, folder.name) for one in studies if one.against is None],
         headlines=sentences.headlines(shown),
         studies=[_study(one) for one in studies],
@@ -90,7 +91,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
     return page, drawn
 
 
-def _family(family: Family, study: Study, folder: str) -> dict[str, Any]:
+def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) -> dict[str, Any]:
     order = [setting.name for setting in family.settings]
     others = [line for line in family.lines if line[1].quantity != "spearman"]
     others.sort(key=lambda line: order.index(line[0].name))
@@ -105,9 +106,24 @@ def _family(family: Family, study: Study, folder: str) -> dict[str, Any]:
         "compare": f"fragility compare {study.run['run_id']} {REFERENCE}{_store(study)}",
         "sql": _sql(study, folder),
         "paragraph": sentences.paragraph(family),
+        "same": _same(family, shown),
         "correlations": [_correlations(family, setting.name) for setting in family.settings],
+        "whole": [_other(*line) for line in family.whole],
         "others": [_other(*line) for line in others],
     }
+
+
+def _same(family: Family, shown: Sequence[Family]) -> str:
+    """Returns the family before whose corrected values these are, or nothing."""
+    mine = family.values("corrected", "spearman")
+    for other in shown[: shown.index(family)]:
+        theirs = other.values("corrected", "spearman")
+        same = mine.keys() == theirs.keys() and all(
+            np.array_equal(mine[level], theirs[level]) for level in mine
+        )
+        if mine and same:
+            return other.anchor
+    return ""
 
 
 def _correlations(family: Family, name: str) -> dict[str, str]:
@@ -133,7 +149,9 @@ def _correlations(family: Family, name: str) -> dict[str, str]:
 
 def _other(setting: Setting, held: Held) -> dict[str, str]:
     told = words(setting, held)
-    name = NAMES.get(held.quantity, "Pearson, absolute" if held.absolute else "Pearson")
+    name = NAMES.get(held.quantity) or held.quantity.capitalize()
+    if held.absolute and held.quantity not in NAMES:
+        name = f"{name}, absolute"
     return {
         "setting": setting.name,
         "quantity": name,
@@ -156,8 +174,17 @@ def _sql(study: Study, folder: str) -> str:
 
 
 def _beside(study: Study, folder: str) -> dict[str, Any]:
-    found = beside.agreements(study)
+    found, effects = beside.agreements(study), beside.effects(study)
+    clearest = beside.clearest(effects)
     return {
+        "study": study.name,
+        "clearest": clearest
+        and {
+            "first": clearest.first,
+            "level": clearest.level,
+            "pair": " · ".join(clearest.pair),
+            "change": sentences.value(clearest.change),
+        },
         "title": study.run["title"] or study.name,
         "path": study.run["study_path"] or study.name,
         "command": study.run["command"],
@@ -165,13 +192,22 @@ def _beside(study: Study, folder: str) -> dict[str, Any]:
         "ranges": [
             {
                 "pair": " · ".join(one.pair),
-                "about": one.lowest.mismatch or "the same parameters",
+                "about": "; ".join(said or "the same parameters" for said in one.mismatches),
                 **{
                     name: f"{sentences.value(end.spearman)} ({end.repeats}), {end.arm}"
                     for name, end in (("lowest", one.lowest), ("highest", one.highest))
                 },
             }
             for one in beside.ranges(found)
+        ],
+        "effects": [
+            {
+                "first": one.first,
+                "level": one.level,
+                "pair": " · ".join(one.pair),
+                "change": f"{sentences.value(one.change)} ({one.repeats})",
+            }
+            for one in effects
         ],
         "rows": [
             {

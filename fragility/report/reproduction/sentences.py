@@ -18,6 +18,7 @@ from fragility.references.comparison import (
 )
 from fragility.references.declared import Quantity
 from fragility.report.published import Setting
+from fragility.report.published_words import difference
 from fragility.report.reproduction.claims import (
     DECAY,
     FALLS,
@@ -39,11 +40,11 @@ READINGS: dict[Side, str] = {
     "corrected": "Corrected",
 }
 _VERDICTS = {
-    AGREES: "agree",
-    DIFFERS: "differ",
-    CANNOT_TELL: "cannot be told",
-    NOT_THERE: "are not in the reference",
-    NOT_MEASURED: "were not measured",
+    AGREES: ("agrees", "agree"),
+    DIFFERS: ("differs", "differ"),
+    CANNOT_TELL: ("cannot be told", "cannot be told"),
+    NOT_THERE: ("is not in the reference", "are not in the reference"),
+    NOT_MEASURED: ("was not measured", "were not measured"),
 }
 _QUANTITIES: dict[Quantity, str] = {
     "spearman": "|Spearman|",
@@ -55,7 +56,7 @@ _QUANTITIES: dict[Quantity, str] = {
 
 def paragraph(family: Family) -> str:
     """Returns what came of a family, in a few sentences."""
-    told = [_verdicts(family.lines, quantity) for quantity in _QUANTITIES]
+    told = [_whole(family), *(_verdicts(family.lines, quantity) for quantity in _QUANTITIES)]
     told += [_signs(family), _corrected(family)]
     return " ".join(one for one in told if one)
 
@@ -63,7 +64,18 @@ def paragraph(family: Family) -> str:
 def headlines(families: Sequence[Family]) -> list[str]:
     """Returns what came of all families together: verdicts, and the corrected correlations."""
     lines = [line for family in families for line in family.lines]
-    told = [_verdicts(lines, quantity) for quantity in _QUANTITIES]
+    whole = [line for family in families for line in family.whole]
+    told = [
+        " ".join(
+            said
+            for said in (
+                _verdicts(whole, quantity, "family as a whole", "families as a whole"),
+                _verdicts(lines, quantity),
+            )
+            if said
+        )
+        for quantity in _QUANTITIES
+    ]
     lowest = [
         (float(np.median(found)), f"`{family.anchor}`, {family.axis} {level}")
         for family in families
@@ -181,15 +193,28 @@ def metric_summary(effects: Sequence[MetricEffect], side: Side) -> str:
     )
 
 
-def _verdicts(lines: Sequence[tuple[Setting, Held]], quantity: Quantity) -> str:
+def _verdicts(lines: Sequence[tuple[Setting, Held]], quantity: Quantity, *nouns: str) -> str:
     held = [one for _, one in lines if one.quantity == quantity]
     if not held:
         return ""
     tally = Counter(one.verdict for one in held)
-    told = [f"{tally[key]} {words}" for key, words in _VERDICTS.items() if tally[key]]
+    told = [
+        f"{tally[key]} {one if tally[key] == 1 else many}"
+        for key, (one, many) in _VERDICTS.items()
+        if tally[key]
+    ]
     chance = sum(one.reason == BOTH_AT_CHANCE for one in held)
     beside = f" ({chance} of them because both sides are at chance)" if chance else ""
-    return f"Of {len(held)} comparisons of {_QUANTITIES[quantity]}, {listing(told)}{beside}."
+    many = plural(len(held), *(nouns or ("setting",)))
+    return f"Of {many} by {_QUANTITIES[quantity]}, {listing(told)}{beside}."
+
+
+def _whole(family: Family) -> str:
+    told = [
+        f"{_QUANTITIES[held.quantity]} {_VERDICTS[held.verdict][0]} ({difference(held)})"
+        for _, held in family.whole
+    ]
+    return f"All settings together, {listing(told)}." if told else ""
 
 
 def _signs(family: Family) -> str:
