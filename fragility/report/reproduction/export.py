@@ -15,6 +15,7 @@ def export(root: Path, folder: Path) -> list[Path]:
     """Writes the values of a store's runs into a folder, one file a study; returns the files.
 
     Of the publication are the studies shipped under its name, and those that name it as reference.
+    A study whose newest run is still going on is left out.
 
     Raises:
         UsageError: there is no store, or none of its studies is of the publication.
@@ -34,6 +35,8 @@ def export(root: Path, folder: Path) -> list[Path]:
 def _meant(root: Path, run_id: str) -> bool:
     with queries.connect(root, run_id) as connection:
         run = Source(connection, run_id).run
+    if run["status"] == "running":
+        return False
     named = named_reference(run)
     shipped = str(run["study_path"]).startswith(f"{REFERENCE}/")
     return shipped or (named is not None and named.name == REFERENCE)
