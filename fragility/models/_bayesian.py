@@ -115,11 +115,14 @@ class Bayesian(Model):
         of_means: dict[str, float] = {}
         of_variances: dict[str, float] = {}
         for weight, factor in zip(layers, factors, strict=True):
-            outputs = shapes[weight][0]
-            sharing = prod(shapes[weight]) / prod(shapes[f"{weight}_rho"])
-            of_means[weight] = factor / n
+            shape = shapes[weight]
+            sharing = prod(shape) / prod(shapes[f"{weight}_rho"])
             published = self.objective == "published"
-            of_variances[f"{weight}_rho"] = factor / n * sharing / (outputs if published else 1)
+            if published:
+                # Their code counts a filter's variance once a row of its window.
+                sharing = (1 if sharing == 1 else shape[-1]) / shape[0]
+            of_means[weight] = factor / n
+            of_variances[f"{weight}_rho"] = factor / n * sharing
             bias = f"{weight.removesuffix('weight')}bias"
             if f"{bias}_rho" in shapes and not published:
                 of_means[bias] = of_variances[f"{bias}_rho"] = factor / n

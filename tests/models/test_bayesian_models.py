@@ -309,3 +309,24 @@ def test_weights_that_share_a_variance_diverge_as_often() -> None:
         for name, strength in penalty.strengths.items()
     )
     torch.testing.assert_close(found, expected / 10)
+
+
+def test_a_filter_s_variance_is_counted_as_published() -> None:
+    """Once a row of its window: their code takes the kernel's side for its number of inputs."""
+    model = BayesianLeNet(
+        width=0.3, filter_variances="shared", objective="published", divergence=0.1
+    )
+    network = model.network((1, 20, 20), 3)
+    values = model.initial((1, 20, 20), 3, 0, torch.float64)
+    expected = torch.zeros((), dtype=torch.float64)
+    for name in [name for name in network.layout.names if name.endswith("weight")]:
+        weight, spread = values[name], functional.softplus(values[f"{name}_rho"])
+        side = 5 if weight.dim() == 4 else weight.shape[1]
+        terms = side * spread + weight.square().sum() - side - side * spread.log()
+        expected = expected + 0.1 * 0.5 * terms.mean() / 10
+    found = sum(
+        strength * penalty.form.value(values[name]).sum()
+        for penalty in model.penalties(network.layout, 10)
+        for name, strength in penalty.strengths.items()
+    )
+    torch.testing.assert_close(found, expected)
