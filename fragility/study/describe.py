@@ -121,8 +121,14 @@ def documentation(name: str, method: type[Method]) -> MethodDoc:
         summary=" ".join(summary.split()),
         prose="\n\n".join(" ".join(part.split()) for part in prose.strip().split("\n\n") if part),
         **sections,
-        fields=tuple(_field(name, field) for name, field in _own_first(method) if name != "kind"),
+        # Mappings that are empty unless named come last.
+        fields=tuple(sorted(_fields(method), key=lambda field: field.default == "{}")),
     )
+
+
+def _fields(method: type[Method]) -> list[FieldDoc]:
+    """Returns the fields but the kind."""
+    return [_field(name, field) for name, field in _own_first(method) if name != "kind"]
 
 
 def _own_first(method: type[BaseModel]) -> list[tuple[str, FieldInfo]]:

@@ -84,6 +84,7 @@ def test_types_in_words(annotation, expected):
 def test_a_mapping_with_keys_of_its_own_is_documented_key_by_key():
     fields = {field.name: field for field in describe("estimators", "exact").fields}
     departures = fields["departures"]
+    assert list(fields)[-1] == "departures"
     assert departures.default == "{}"
     inner = {field.name: field for field in departures.fields}
     assert (inner["divisor"].type, inner["divisor"].default) == ("n | number > 0", "n")
