@@ -55,7 +55,7 @@ def find(reference: str, directory: Path) -> Code:
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise UsageError(
-            f"`{reference}` names no class.",
+            f"`{reference}` names no class or function.",
             "Write `file.py:Name` or `package.module:Name`.",
         )
     where, name = match["where"], match["name"]

@@ -80,4 +80,6 @@ def _change(path: str, old: JSON, new: JSON) -> str:
     if path == "repeats" and isinstance(old, int) and isinstance(new, int):
         more = new - old
         return f"{more:+d} repeat{'' if abs(more) == 1 else 's'}"
+    if path.split(".")[2:] == ["code"]:
+        return f"{_entry(path)} has other code"
     return f"{path} {flow(old)} -> {flow(new)}"

@@ -17,6 +17,8 @@ from fragility.execution.events import RunSummary
 from fragility.execution.run import RunOptions, run_study
 from fragility.plan import compile_study
 from fragility.plan.catalog import Catalog
+from fragility.plan.summary import summarize
+from fragility.store.runs import last_resolved
 from fragility.study.cells import cells
 from fragility.study.load import LoadedStudy, load_text
 from tests.cli.test_main import code_of
@@ -182,14 +184,17 @@ def test_a_factory_is_the_model_that_it_makes(folder: Path) -> None:
 
 
 def test_settings_and_edits_are_other_tasks(folder: Path) -> None:
-    first = run(folder)
+    first, store = run(folder), folder / "results"
     assert run(folder).cached == first.ok
     wider = changed(STUDY, {"models.net.settings": {"width": 5}})
     assert run(folder, wider).cached == 0
     # What a plan must know of the data changes none of them.
     assert run(folder, changed(STUDY, {"datasets.mine.sizes": None})).cached == first.ok
+    assert run(folder).cached == first.ok
     with (folder / "code.py").open("a") as file:
         file.write("# another line\n")
+    told = summarize(compile_study(loaded(folder)), frozenset(), last_resolved(store, "tiny"))
+    assert told.rows[0].why == "datasets.mine has other code, models.net has other code"
     assert run(folder).cached == 0
 
 
