@@ -11,13 +11,18 @@ from fragility.references.declared import Quantity
 from fragility.report.context import natural
 from fragility.report.figures.published import Series, frame_of, means
 from fragility.report.palette import MARKERS, SERIES
-from fragility.report.reproduction.families import Family, Side
+from fragility.report.reproduction.families import AXES, Family, Side
 from fragility.statistics.null_band import null_mean_absolute
 
 SIDES: Mapping[Side, str] = {
     "published": "published",
     "ours": "as published, by us",
     "corrected": "corrected",
+}
+NUMBERS: Mapping[Quantity, int] = {"spearman": 1, "hessian_top_eigenvalue": 3}
+NAMES: Mapping[Quantity, tuple[str, str]] = {
+    "spearman": ("Spearman", "spearman"),
+    "hessian_top_eigenvalue": ("top eigenvalue", "eigenvalue"),
 }
 COLOURS = {
     "paper": "#fdfcf9", "ink": "#1d1c1a", "soft": "#625e56", "rule": "#a8a398", "grid": "#e4e0d6",
@@ -48,28 +53,31 @@ class Drawn:
 
 def figures(families: Sequence[Family]) -> list[Drawn]:
     """Returns Spearman's correlation and the top eigenvalue against depth and width, by reading."""
+    iris = [one for one in families if one.key.startswith("IRIS/")]
     found = []
-    numbered: tuple[tuple[int, Quantity], ...] = ((1, "spearman"), (3, "hessian_top_eigenvalue"))
-    for number, quantity in numbered:
-        for axis in ("depth", "width"):
-            here = [one for one in families if one.axis == axis and one.key.startswith("IRIS/")]
-            sides: list[Side] = ["published", "ours"]
-            if quantity == "spearman":
-                sides.append("corrected")
-            found.append(_drawn(number, quantity, axis, here, sides))
+    for quantity, number in NUMBERS.items():
+        for axis in AXES:
+            here = [one for one in iris if one.axis == axis]
+            theirs = [one for one in here if str(number) in one.published.figure]
+            others = [one for one in here if one not in theirs]
+            found.append(_drawn(f"figure-{number}", f"Figure {number}", quantity, axis, theirs))
+            found.append(_drawn("beside", "Not in the paper's figures", quantity, axis, others))
     return [one for one in found if one.panels]
 
 
 def _drawn(
-    number: int, quantity: Quantity, axis: str, families: Sequence[Family], sides: Sequence[Side]
+    prefix: str, heading: str, quantity: Quantity, axis: str, families: Sequence[Family]
 ) -> Drawn:
+    sides: list[Side] = ["published", "ours"]
+    if quantity == "spearman":
+        sides.append("corrected")
     drawn: dict[Side, list[Series]] = {
         side: [_series(family, i, side, quantity) for i, family in enumerate(families)]
         for side in sides
     }
     levels = sorted({setting.level for f in families for setting in f.settings}, key=natural)
     everything = [one for side in sides for one in drawn[side] if one.values]
-    name = {"spearman": "Spearman", "hessian_top_eigenvalue": "top eigenvalue"}[quantity]
+    name, short = NAMES[quantity]
     keys: dict[str, None] = {}
     panels = []
     for side in sides:
@@ -87,11 +95,11 @@ def _drawn(
         title = f"{name} against {axis}, {SIDES[side]}"
         told = [f"{MARKS[one.marker]}: {one.label}" for one in series]
         keys |= dict.fromkeys(told)
-        file = f"figure-{number}-{axis}-{side}.svg"
+        file = f"{prefix}-{short}-{axis}-{side}.svg"
         words = f"{title}. {'; '.join(told)}"
         drawing = means(series, frame, name=file.removesuffix(".svg"), title=words)
         panels.append(Panel(file, title, _alone(drawing)))
-    return Drawn(f"Figure {number}, {name} against {axis}", tuple(keys), tuple(panels))
+    return Drawn(f"{heading}, {name} against {axis}", tuple(keys), tuple(panels))
 
 
 def _series(family: Family, place: int, side: Side, quantity: Quantity) -> Series:

@@ -50,6 +50,8 @@ def write(folder: Path) -> Path:
     when nothing is recorded there.
     """
     page, drawn = render(folder)
+    for old in folder.glob("*.svg"):
+        old.unlink()
     for panel in (panel for one in drawn for panel in one.panels):
         write_atomic(folder / panel.file, panel.svg.encode())
     path = folder.with_name(f"{folder.name}.md")
@@ -63,7 +65,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
     studies = load(folder)
     known = families(studies, reference)
     shown = [family for family in known if family.study is not None]
-    drawn = figures(shown)
+    drawn = figures(known)
     environment = Environment(
         loader=FileSystemLoader(resource("templates")),
         # Markdown, of numbers and of words of this package.
