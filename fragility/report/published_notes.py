@@ -35,6 +35,11 @@ def lead(found: Against) -> list[str]:
     told.append(
         f"{counts(found.lines)}, by rules that were written down before any run was compared."
     )
+    if found.overrides:
+        listed = listing([f"`{one}`" for one in found.overrides], 8)
+        told.append(
+            f"This run overrides its study: {listed}. Agreement and difference may both come from that."
+        )
     return told
 
 
@@ -52,13 +57,7 @@ def _family(setting: Setting, held: Held, found: Against) -> str:
 
 def notes(found: Against) -> list[str]:
     """Returns what is particular to this run, and what is known of the published families."""
-    told = []
-    if found.overrides:
-        listed = listing([f"`{one}`" for one in found.overrides], 8)
-        told.append(
-            f"This run overrides its study: {listed}. What differs may differ for that reason."
-        )
-    told += _chance(found)
+    told = _chance(found)
     if found.top_only:
         told.append(
             "No smallest eigenvalues were recorded: ours are the largest, the published ones those"

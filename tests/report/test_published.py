@@ -226,15 +226,14 @@ def test_the_section_has_the_papers_figures_and_every_comparison() -> None:
     titles = [chart.title for chart in found.data["charts"]]
     assert titles == [
         "|Spearman| against depth (the paper's figure 1)",
-        "|Spearman|, ours beside published",
         "|Pearson| against depth",
-        "|Pearson|, ours beside published",
         "top eigenvalue against depth (the paper's figure 3)",
-        "top eigenvalue, ours beside published",
     ]
-    assert [panel.title for panel in found.data["charts"][0].panels] == ["published", "ours"]
+    panels = [panel.title for panel in found.data["charts"][0].panels]
+    assert panels == ["means of runs", "every run"]
+    assert [key.label for key in found.data["charts"][0].keys][:2] == ["published", "ours"]
     # Nothing of ours was measured: only what is published is drawn.
-    assert [panel.title for panel in found.data["charts"][2].panels] == ["published"]
+    assert "ours 0" not in found.data["charts"][1].reading
     assert len(found.data["rows"]) == 3 * 4
     families = [(row.setting, row.judge, row.quantity) for row in found.data["families"]]
     assert families == [
@@ -243,20 +242,37 @@ def test_the_section_has_the_papers_figures_and_every_comparison() -> None:
         ("3 depths", "", "train accuracy"),
     ]
     assert found.data["lead"][0].startswith("Iris by depth, weight decay 0.005, SELU: |Spearman| ")
-    assert any("This run overrides its study: `seed=3`" in note for note in found.data["notes"])
+    assert any("This run overrides its study: `seed=3`" in line for line in found.data["lead"])
     first = found.data["charts"][0]
     means_of = [np.abs(L2[f"depth_{d}"].values["spearman"]).mean() for d in (1, 3)]
     assert f"published {means_of[0]:.3f} to {means_of[1]:.3f}" in first.reading
     assert f"ours {np.mean(ours[1]):.3f} to {np.mean(ours[3]):.3f}" in first.reading
 
 
+def test_several_families_stand_in_panels_of_their_side() -> None:
+    another = STUDY.splitlines()[-1].replace("l2_selu", "l2_tanh")
+    held_back = STUDY.splitlines()[-1].replace("l2_selu", "width_l2_selu")
+    text = "\n".join((STUDY + another, held_back, ""))
+    charts = shown(store({1: [[0.5], [0.6]], 2: [[0.4], [0.3]]}, text=text)).data["charts"]
+    assert charts[1].title == "|Spearman|, ours beside published"
+    chart = charts[0]
+    assert [panel.title for panel in chart.panels] == ["published", "ours"]
+    labels = [key.label for key in chart.keys]
+    assert labels[:3] == [
+        "Iris by depth, weight decay 0.005, SELU",
+        "Iris by depth, weight decay, tanh",
+        "Iris by width, weight decay 0.005, SELU",
+    ]
+    assert len({key.token for key in chart.keys[:3]}) == 3
+    assert "unrelated lists give 0.165 on average" in labels
+
+
 def test_widths_that_are_held_back_are_drawn_from_ours_alone() -> None:
     text = STUDY.replace("figure1_l2_selu", "figure1_width_l2_selu").replace("depth_{", "width_{")
     found = shown(store({8: [[0.5], [0.6]], 14: [[0.4], [0.3]]}, text=text))
-    (chart, strip) = found.data["charts"]
+    (chart,) = found.data["charts"]
     assert chart.title == "|Spearman| against width (the paper's figure 1)"
-    assert [panel.title for panel in chart.panels] == ["ours"]
-    assert strip.reading == "Of 2 comparisons, 2 are not in the reference."
+    assert chart.reading.endswith(" Of 2 comparisons, 2 are not in the reference.")
     assert {row.verdict for row in found.data["rows"]} == {NOT_THERE}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,24 +116,30 @@ def _charts(context: Context, found: Against, group: Group, index: int) -> list[
         # Nearly every model fits its training set: the table says all there is to see.
         return []
     tables = _tables(context, group)
-    drawn = [_strips(context, group, index, tables)]
-    if len(group.levels) > 1:
-        drawn.insert(0, _means(found, group, index, tables))
-    return drawn
+    runs = _strips(context, group, index, tables)
+    if len(group.levels) == 1:
+        return [runs]
+    averages = _means(context, found, group, index, tables)
+    return [_joined(averages, runs)] if len(group.families) == 1 else [averages, runs]
 
 
-def _means(found: Against, group: Group, index: int, tables: Sequence[DataTable]) -> Chart:
-    families = group.families[:MOST_FAMILIES]
-    sides: list[tuple[str, list[Series]]] = [
-        (
-            "published",
-            [_series(found, group, f, i, None, ours=False) for i, f in enumerate(families)],
-        )
-    ]
-    for judge in group.judges:
-        title = " · ".join(("ours", *(judge if judge and len(group.judges) > 1 else ())))
-        own = [_series(found, group, f, i, judge, ours=True) for i, f in enumerate(families)]
-        sides.append((title, own))
+def _joined(averages: Chart, runs: Chart) -> Chart:
+    """Returns both charts of a single family as one."""
+    keys = {key.label: key for key in (*runs.keys, *averages.keys)}
+    return replace(
+        averages,
+        panels=[*averages.panels, *runs.panels],
+        reading=f"{averages.reading} {runs.reading}",
+        keys=list(keys.values()),
+        notes=[*averages.notes, *runs.notes],
+    )
+
+
+def _means(
+    context: Context, found: Against, group: Group, index: int, tables: Sequence[DataTable]
+) -> Chart:
+    several = len(group.families) > 1
+    sides = _by_side(found, group) if several else _of_one_family(context, group)
     everything = [one for _, side in sides for one in side]
     frame = _frame(group, everything)
     panels = [
@@ -149,11 +155,10 @@ def _means(found: Against, group: Group, index: int, tables: Sequence[DataTable]
         for place, (title, side) in enumerate(sides)
         if any(one.values for one in side)
     ]
-    keys = [
-        Key(one.label, one.token, SHAPES[MARKERS.index(one.marker)])
-        for one in sides[0][1]
-        if any(other.values for other in everything if other.label == one.label)
-    ]
+    drawn = [one for one in everything if one.values]
+    keys = dict.fromkeys(
+        Key(one.label, one.token, SHAPES[MARKERS.index(one.marker)]) for one in drawn
+    )
     figure = _figure(found, group)
     note = "The mean over runs with its 95 % interval, as the paper draws it."
     if group.logarithmic:
@@ -169,6 +174,40 @@ def _means(found: Against, group: Group, index: int, tables: Sequence[DataTable]
     )
 
 
+def _by_side(found: Against, group: Group) -> list[tuple[str, list[Series]]]:
+    """Returns what is published and what is ours in panels of their own, a line a family."""
+    families = list(enumerate(group.families[:MOST_FAMILIES]))
+
+    def side(judge: Judge, *, ours: bool) -> list[Series]:
+        return [
+            Series(
+                found.reference.families[family].title,
+                SERIES[place % len(SERIES)],
+                MARKERS[place % len(MARKERS)],
+                _runs(_chosen(group, family, judge, ours=ours), ours=ours),
+            )
+            for place, family in families
+        ]
+
+    sides = [("published", side(None, ours=False))]
+    for judge in group.judges:
+        title = " · ".join(("ours", *(judge if judge and len(group.judges) > 1 else ())))
+        sides.append((title, side(judge, ours=True)))
+    return sides
+
+
+def _of_one_family(context: Context, group: Group) -> list[tuple[str, list[Series]]]:
+    """Returns what is published and what is ours as lines of one panel."""
+    (family,) = group.families
+    published = _runs(_chosen(group, family, None, ours=False), ours=False)
+    series = [Series("published", PUBLISHED, "s", published)]
+    for place, judge in enumerate(group.judges):
+        runs = _runs(_chosen(group, family, judge, ours=True), ours=True)
+        marker = MARKERS[(2 * place) % len(MARKERS)]
+        series.append(Series(_ours(group, judge), _token(context, judge), marker, runs))
+    return [("means of runs", series)]
+
+
 def _strips(context: Context, group: Group, index: int, tables: Sequence[DataTable]) -> Chart:
     drawn: dict[tuple[str, Judge], list[Line]] = defaultdict(list)
     for setting, held in group.lines:
@@ -176,14 +215,15 @@ def _strips(context: Context, group: Group, index: int, tables: Sequence[DataTab
     panels = []
     keys: dict[str, Key] = {"published": Key("published", PUBLISHED, "square")}
     for place, ((_, judge), lines) in enumerate(list(drawn.items())[:MOST_STRIPS]):
-        token = context.colours.get(judge[0], "ink") if judge else "ink"
+        token = _token(context, judge)
         series = [
             Series("published", PUBLISHED, "s", _runs(lines, ours=False)),
             Series("ours", token, "o", _runs(lines, ours=True)),
         ]
-        label = f"ours: {' · '.join(judge)}" if judge and len(group.judges) > 1 else "ours"
+        label = _ours(group, judge)
         keys.setdefault(label, Key(label, token, "square"))
-        title = lines[0][0].title
+        single = len(group.families) == 1 and len(group.levels) > 1
+        title = "every run" if single else lines[0][0].title
         if judge and len(group.judges) > 1:
             title = f"{title} · {' · '.join(judge)}"
         panels.append(
@@ -209,17 +249,21 @@ def _strips(context: Context, group: Group, index: int, tables: Sequence[DataTab
     )
 
 
-def _series(
-    found: Against, group: Group, family: str, place: int, judge: Judge, *, ours: bool
-) -> Series:
-    lines = [
+def _ours(group: Group, judge: Judge) -> str:
+    return f"ours: {' · '.join(judge)}" if judge and len(group.judges) > 1 else "ours"
+
+
+def _token(context: Context, judge: Judge) -> str:
+    return context.colours.get(judge[0], "ink") if judge else "ink"
+
+
+def _chosen(group: Group, family: str, judge: Judge, *, ours: bool) -> list[Line]:
+    """Returns the comparisons of a family, of ours those of one estimator and procedure."""
+    return [
         (setting, held)
         for setting, held in group.lines
         if setting.family == family and (not ours or setting.judge == judge)
     ]
-    title = found.reference.families[family].title
-    runs = _runs(lines, ours=ours)
-    return Series(title, SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)], runs)
 
 
 def _runs(lines: Sequence[Line], *, ours: bool) -> Mapping[str, Sequence[float]]:
@@ -262,10 +306,9 @@ def _reading_of_means(found: Against, group: Group) -> str:
     first, last = group.levels[0], group.levels[-1]
     told = []
     for family in group.families[:SPOKEN]:
-        judge = group.judges[0]
         sides = [
-            _ends(group, _series(found, group, family, 0, judge, ours=ours), first, last)
-            for ours in (False, True)
+            _ends(group, _runs(_chosen(group, family, judge, ours=ours), ours=ours), first, last)
+            for judge, ours in ((None, False), (group.judges[0], True))
         ]
         named = [
             f"{who} {side}" for who, side in zip(("published", "ours"), sides, strict=True) if side
@@ -277,8 +320,8 @@ def _reading_of_means(found: Against, group: Group) -> str:
     return f"From {group.axis} {first} to {last}: {'; '.join(told)}."
 
 
-def _ends(group: Group, series: Series, first: str, last: str) -> str:
-    ends = [series.values.get(level) for level in (first, last)]
+def _ends(group: Group, runs: Mapping[str, Sequence[float]], first: str, last: str) -> str:
+    ends = [runs.get(level) for level in (first, last)]
     if not all(ends):
         return ""
     centre = geometric_mean if group.logarithmic else mean_interval
