@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fragility.numerics.paged import paged_zeros
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 LEVELS = 256
@@ -49,11 +51,11 @@ def scaled(pixels: Pixels, mean: NDArray[np.float64], std: NDArray[np.float64], 
     """Returns (value / 255 - mean) / std of each channel, with `pad` zeros on every side.
 
     Each of the 256 levels is computed once, by the same float32 steps as torchvision's ToTensor
-    and Normalize.
+    and Normalize. Where they are more than memory holds, a temporary file has them.
     """
     n, channels, height, width = pixels.shape
     levels = np.arange(LEVELS, dtype=np.float32) / np.float32(LEVELS - 1)
-    out = np.zeros((n, channels, height + 2 * pad, width + 2 * pad), dtype=np.float32)
+    out = paged_zeros((n, channels, height + 2 * pad, width + 2 * pad), np.float32)
     inner = out[:, :, pad : pad + height, pad : pad + width]
     for channel in range(channels):
         table = (levels - np.float32(mean[channel])) / np.float32(std[channel])

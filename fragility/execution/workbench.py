@@ -19,6 +19,7 @@ from fragility.models._channel_scale import standardized, takes_statistics
 from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Network
+from fragility.numerics.paged import converted
 from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
@@ -81,7 +82,7 @@ class Workbench:
         def tensor(array: NDArray[np.generic]) -> Tensor:
             # The same memory where it can be: nothing writes to examples.
             value = torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
-            return value.to(dtype) if value.is_floating_point() else value
+            return converted(value, dtype) if value.is_floating_point() else value
 
         return Tensors(
             tensor(data.train.inputs),

@@ -11,6 +11,7 @@ from torch import Tensor
 from fragility.numerics.history import History
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
+from fragility.numerics.paged import converted
 from fragility.numerics.penalties import Penalty, Term
 
 Parameters = Mapping[str, Tensor]
@@ -52,7 +53,7 @@ class TrainedModel:
         """Returns the model in another floating precision."""
 
         def cast(value: Tensor) -> Tensor:
-            return value.to(dtype) if value.is_floating_point() else value
+            return converted(value, dtype) if value.is_floating_point() else value
 
         return replace(
             self,
