@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 
 from fragility.diagnostics.base import Diagnostic, Fact, Findings
-from fragility.numerics.gradients import example_blocks, per_example_gradients
 from fragility.numerics.spectrum import Spectrum
+from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 
 
@@ -30,11 +30,8 @@ class GradientNorm(Diagnostic):
     def measure(self, model: TrainedModel, spectrum: Spectrum) -> Findings:
         """Returns the norm, and the mean norm of one example's share."""
         layout = model.network.layout
-        norms = [
-            per_example_gradients(model, layout, inputs, targets).norm(dim=1)
-            for inputs, targets in example_blocks(model, layout, 0)
-        ]
-        share = float(torch.cat(norms).mean()) / model.n
+        ones = torch.ones_like(model.vector(layout)[None])
+        share = float(square_products(model, layout, ones).sqrt().mean()) / model.n
         return Findings(
             (
                 Fact(self.kind, float(model.mean_gradient(layout).norm())),
