@@ -38,7 +38,8 @@ def lead(found: Against) -> list[str]:
     if found.overrides:
         listed = listing([f"`{one}`" for one in found.overrides], 8)
         told.append(
-            f"This run overrides its study: {listed}. Agreement and difference may both come from that."
+            f"This run overrides its study: {listed}."
+            " Agreement and difference may both come from that."
         )
     return told
 

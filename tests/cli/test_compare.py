@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,15 @@ def test_a_name_of_nothing(store: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert code_of("compare", PLAIN, "epifano-2022", "--store", store) == 2
     assert "references: `epifano-2023`" in capsys.readouterr().err
     assert code_of("compare", "a", "b", "--store", str(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("second", ["epifano-2023", OTHER])
+def test_comparing_needs_no_torch(store: str, second: str) -> None:
+    words = ["compare", NAMED, second, "--store", store]
+    program = (
+        "import sys; from fragility.cli.main import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit as end: sys.exit(end.code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
