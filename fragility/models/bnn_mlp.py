@@ -22,9 +22,9 @@ class BayesianMLP(MLP, Bayesian):
     entries of one layer have from the second layer on are left out.
 
     The objective is (1/n) sum_i -log N(y_i; p_i, diag(s_i) + noise I) + KL(weights || N(0, I)) / n,
-    with y_i 1 at the right class. The KL term is part of the penalty, and of the curvature that
-    estimators take it from; it keeps its 1/n when an example is removed. Test examples are measured
-    by the cross-entropy of the means.
+    with y_i 1 at the right class. The KL term is a penalty: its second derivative is part of the
+    curvature, and it keeps its 1/n when an example is removed. Test examples are measured by the
+    cross-entropy of the means. `docs/bayesian.md` says more.
 
     Valid when: variances are small enough for first order; as for every network, influence
         functions need a smooth activation and a trained optimum.

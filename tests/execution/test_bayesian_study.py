@@ -23,12 +23,12 @@ BAYESIAN = changed(
             "rho": [-2, 0],
         },
         "regularization": {"none": {"kind": "none"}},
-        "training.adam.steps": 300,
+        "training.adam.steps": 200,
         "training.adam.gradient_norm": 1e-9,
         "estimators": {"exact": {"kind": "exact", "parameters": "last_layer_weight"}},
         "procedures.warm.parameters": "last_layer_weight",
         "procedures.warm.removal": "zero_weight",
-        "procedures.warm.steps": 200,
+        "procedures.warm.steps": 120,
     },
 )
 
@@ -38,12 +38,14 @@ def test_scores_foretell_the_retraining_of_the_objective_with_its_penalty(tmp_pa
     study = changed(
         BAYESIAN,
         {
+            # Fails where training taken once more does not end at the model.
+            "estimators.path": {"kind": "tracin"},
             "procedures.linear": {
                 "kind": "linear_response",
                 "parameters": "last_layer_weight",
                 "train_points": {"kind": "top_loss", "count": 4},
                 "test_points": {"kind": "random", "count": 2},
-            }
+            },
         },
     )
     assert run(study, tmp_path).failed == 0
@@ -52,7 +54,7 @@ def test_scores_foretell_the_retraining_of_the_objective_with_its_penalty(tmp_pa
             tmp_path,
             "SELECT s.score, e.effect FROM scores s JOIN effects e "
             "USING (cell_id, test_point, train_point) "
-            "WHERE e.removal = 'point' AND e.procedure = 'warm'",
+            "WHERE s.estimator = 'exact' AND e.removal = 'point' AND e.procedure = 'warm'",
         ),
         dtype=float,
     )
@@ -68,7 +70,7 @@ def test_scores_foretell_the_retraining_of_the_objective_with_its_penalty(tmp_pa
             tmp_path,
             "SELECT s.score, e.effect FROM scores s JOIN effects e "
             "USING (cell_id, test_point, train_point) "
-            "WHERE e.removal = 'point' AND e.procedure = 'linear'",
+            "WHERE s.estimator = 'exact' AND e.removal = 'point' AND e.procedure = 'linear'",
         ),
         dtype=float,
     )
