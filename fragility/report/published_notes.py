@@ -33,7 +33,8 @@ def lead(found: Against) -> list[str]:
     """Returns what came of the comparisons: of families as a whole, then of single settings."""
     told = [_family(*line, found) for line in found.families if line[1].quantity == "spearman"]
     told.append(
-        f"{counts(found.lines)}, by rules that were written down before any run was compared."
+        f"{counts(found.lines)}, by rules that were written down before any run of full size was"
+        " compared."
     )
     if found.overrides:
         listed = listing([f"`{one}`" for one in found.overrides], 8)
