@@ -101,10 +101,11 @@ class StackProblem:
     that is removed. `decay` (K, 1) or (K, P) are the L2 strengths of the trained coordinates, and
     `terms` are penalties of other forms that the objectives have beside it.
     `frozen` parameters have a leading model axis and take no part in training. With `own_inputs`
-    each model has inputs of its own, (K, n, ...): the features of its frozen prefix. `compiled`
-    serves the parts of the stack that have its shape, where all models share their inputs. With an
-    `anchor` the objectives have its terms too; minibatches do not. With `draws` a step may be taken
-    on a noisy objective, see `at`; `masks` are that step's, (K, n, units) by name.
+    each model has inputs of its own, (K, n, ...): the features of its frozen prefix, or a batch of
+    its own, which has `own_targets` too. `compiled` serves the parts of the stack that have its
+    shape, where all models share their inputs. With an `anchor` the objectives have its terms too;
+    minibatches do not. With `draws` a step may be taken on a noisy objective, see `at`; `masks` are
+    that step's, (K, n, units) by name.
     """
 
     network: Network
@@ -122,6 +123,7 @@ class StackProblem:
     draws: Draws | None = None
     step: int | None = None
     masks: Mapping[str, Tensor] = field(default_factory=dict)
+    own_targets: bool = False
 
     @property
     def models(self) -> int:
@@ -199,6 +201,7 @@ class StackProblem:
             targets=self.targets[rows],
             weights=weights * (self.weights.shape[1] / rows.shape[-1]),
             own_inputs=self.own_inputs or own_rows,
+            own_targets=own_rows,
         )
 
     @property
@@ -260,7 +263,7 @@ class StackProblem:
         return replace(
             self,
             inputs=self.inputs[:, rows] if self.own_inputs else self.inputs[rows],
-            targets=self.targets[rows],
+            targets=self.targets[:, rows] if self.own_targets else self.targets[rows],
             weights=self.weights[:, rows],
             anchor=anchor,
             masks={name: mask[:, rows] for name, mask in self.masks.items()},

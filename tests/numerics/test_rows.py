@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fragility.models.lenet import LeNet
 from fragility.models.linear import Linear
 from fragility.models.mlp import MLP
 from fragility.numerics import stack
@@ -65,6 +66,41 @@ def test_rows_are_evaluated_as_a_problem_of_their_own(
         torch.testing.assert_close(here.objective[k], alone.objective[0])
         torch.testing.assert_close(here.data_loss[k], alone.data_loss[0])
         torch.testing.assert_close(here.gradient[k], alone.gradient[0])
+
+
+@pytest.mark.parametrize("own_rows", [False, True])
+def test_images_of_a_batch_are_taken_in_passes(
+    own_rows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    model, shape = LeNet(width=0.5), (1, 16, 16)
+    network = model.network(shape, 3)
+    made = StackProblem(
+        network=network,
+        loss=loss_for("classification"),
+        layout=network.layout,
+        frozen={},
+        inputs=torch.randn(N, *shape, generator=generator, dtype=torch.float64),
+        targets=torch.randint(3, (N,), generator=generator),
+        weights=torch.rand(2, N, generator=generator, dtype=torch.float64) / N,
+        decay=torch.rand(2, 1, generator=generator, dtype=torch.float64),
+    )
+    theta = torch.stack(
+        [network.layout.flatten(model.initial(shape, 3, k, torch.float64)) for k in range(2)]
+    )
+    drawn = torch.stack([torch.randperm(N, generator=generator)[:BATCH] for _ in range(2)])
+    monkeypatch.setattr(stack, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(stack, "PASS_EXAMPLES", 4)
+    here = made.evaluate_rows(theta, drawn if own_rows else drawn[0])
+    for k in range(2):
+        rows = drawn[k] if own_rows else drawn[0]
+        point = theta[k].clone().requires_grad_()
+        outputs = network(network.layout.unflatten(point), made.inputs[rows])
+        losses = torch.nn.functional.cross_entropy(outputs, made.targets[rows], reduction="none")
+        loss = (made.weights[k, rows] * losses).sum() * N / BATCH
+        (slope,) = torch.autograd.grad(loss, point)
+        torch.testing.assert_close(here.data_loss[k], loss.detach())
+        torch.testing.assert_close(here.gradient[k], slope + made.decay[k] * theta[k])
 
 
 def test_the_batches_of_an_epoch_average_to_the_whole() -> None:
