@@ -53,7 +53,7 @@ reproduce-quick: $(VENV)/.runtime ## the same with 5 repeats, averaged weights w
 # A run with failed tasks (1) has results all the same; anything else ends it.
 RUN_ALL = set -e; for study in $(1); do $(BIN)/fragility run epifano-2023/$$study $(3) --store $(2) || test $$? -eq 1; done
 
-bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR holds MNIST/raw
+bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR holds MNIST/raw and cifar10/train/CLASS
 	$(BIN)/python -m benchmarks.iris
 	$(BIN)/python -m benchmarks.minibatch
 	$(BIN)/python -m benchmarks.newton --data $(DATA)
@@ -61,6 +61,7 @@ bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR 
 	$(BIN)/python -m benchmarks.compile
 	$(BIN)/python -m benchmarks.estimators $(PEERS)
 	$(BIN)/python -m benchmarks.influence_mnist --data $(DATA)
+	$(BIN)/python -m benchmarks.lenet --data $(DATA)
 
 docs: $(VENV)/.runtime ## write docs/tables.md and the table in docs/estimators.md from the code's own documentation
 	$(BIN)/python -c 'from fragility.store.documentation import markdown; print(markdown(), end="")' > docs/tables.md
