@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from scipy.stats import pearsonr, spearmanr
 from fragility.errors import UsageError
 from fragility.references import Published, PublishedSetting, load_reference, reference_names
 
-ARRAYS = Path(__file__).parents[3] / "shared" / "reference" / "epifano-2023.json"
+BESIDE = Path(__file__).parents[3] / "shared" / "reference" / "epifano-2023.json"
+ARRAYS = Path(os.environ.get("FRAGILITY_ARRAYS", BESIDE))
 """The authors' arrays, converted; they lie beside the checkout where it is developed."""
 
 NAMES = {
