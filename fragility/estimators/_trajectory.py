@@ -19,10 +19,10 @@ def followed(model: TrainedModel, kind: str) -> tuple[History, float]:
     history = model.history
     if history is None:
         raise MethodFailure(
-            f"`{kind}` follows first-order training without noise, step by step, and this model was "
-            "trained another way.",
-            "Train with `sgd` or `adam`, on the full batch or on minibatches, without `dropout` and "
-            "`augmentation`.",
+            f"`{kind}` follows first-order training without noise, step by step, and this model "
+            "was trained another way.",
+            "Train with `sgd` or `adam`, on the full batch or on minibatches, without `dropout` "
+            "and `augmentation`.",
         )
     if history.averaged:
         raise MethodFailure(

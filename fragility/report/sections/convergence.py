@@ -30,7 +30,13 @@ def section(context: Context) -> Section:
         "chart": _chart(context, base, truth) if truth else None,
         "tables": [
             data_table(context.source.fetch(query))
-            for query in (ask.BASE_MODELS, ask.DEPARTURES, ask.DIAGNOSTICS, curved.EFFECTIVE, curved.MOVED)
+            for query in (
+                ask.BASE_MODELS,
+                ask.DEPARTURES,
+                ask.DIAGNOSTICS,
+                curved.EFFECTIVE,
+                curved.MOVED,
+            )
         ],
     }
     return Section("convergence", "Model: convergence and curvature", data)
