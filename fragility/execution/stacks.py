@@ -113,15 +113,12 @@ def _spread(
     device: torch.device,
 ) -> Tensor:
     """Returns strengths by name as one of each coordinate, (K, P)."""
-    rows = [
-        [
-            own.get(name, 0.0)
-            for name, size in zip(layout.names, layout.sizes, strict=True)
-            for _ in range(size)
-        ]
-        for own in strengths
-    ]
-    return torch.tensor(rows, dtype=dtype, device=device)
+
+    def row(own: Mapping[str, float]) -> Tensor:
+        names = zip(layout.names, layout.sizes, strict=True)
+        return torch.cat([torch.full((n,), own.get(name, 0.0), dtype=dtype) for name, n in names])
+
+    return torch.stack([row(own) for own in strengths]).to(device)
 
 
 def record_training(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -166,17 +166,27 @@ def output_shape(network: Network, input_shape: tuple[int, ...]) -> tuple[int, .
 @lru_cache(maxsize=256)
 def activations(network: Network, input_shape: tuple[int, ...]) -> int:
     """Returns how many numbers the forward pass of one example computes, layer by layer."""
-    counted: list[int] = []
+    leaves = {n: m for n, m in network.module.named_modules() if not list(m.children())}
+    return sum(shape.numel() for _, shape in handed_on(network, leaves, input_shape))
 
-    def count(module: nn.Module, inputs: object, output: Tensor) -> None:
-        counted.append(output.numel())
 
-    leaves = [module for module in network.module.modules() if not list(module.children())]
-    handles = [leaf.register_forward_hook(count) for leaf in leaves]
+def handed_on(
+    network: Network, layers: Mapping[str, nn.Module], input_shape: tuple[int, ...]
+) -> list[tuple[str, torch.Size]]:
+    """Returns what shape each of some layers hands on of one example, in the order of the pass.
+
+    A layer that is applied twice is there twice. Shapes are those of a batch of one.
+    """
+    found: list[tuple[str, torch.Size]] = []
+
+    def noting(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: found.append((name, output.shape))
+
+    handles = [layer.register_forward_hook(noting(name)) for name, layer in layers.items()]
     try:
         with torch.no_grad():
             network.module(torch.zeros(1, *input_shape))
     finally:
         for handle in handles:
             handle.remove()
-    return sum(counted)
+    return found

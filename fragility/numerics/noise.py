@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fragility.identity import derive_seed
-from fragility.numerics.network import Masked, Network
+from fragility.numerics.network import Masked, Network, handed_on
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,5 @@ def mask_shapes(
     network: Network, input_shape: tuple[int, ...]
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Returns the name of every mask and the shape of one example's units there."""
-    found: list[tuple[str, tuple[int, ...]]] = []
-    handles = []
-    for name, layer in network.module.named_modules():
-        if isinstance(layer, Masked):
-
-            def note(
-                module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name
-            ) -> None:
-                found.append((name, tuple(output.shape[1:])))
-
-            handles.append(layer.register_forward_hook(note))
-    try:
-        with torch.no_grad():
-            network.module(torch.zeros(1, *input_shape))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return tuple(found)
+    masked = {n: m for n, m in network.module.named_modules() if isinstance(m, Masked)}
+    return tuple((name, tuple(s[1:])) for name, s in handed_on(network, masked, input_shape))

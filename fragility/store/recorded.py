@@ -140,3 +140,11 @@ def connect(folder: Path, study: str) -> duckdb.DuckDBPyConnection:
     for name, sql in _TABLES.items():
         connection.execute(f"CREATE VIEW {name} AS {sql}")
     return connection
+
+
+def rows_of(study: str, folder: str) -> str:
+    """Returns the query that a page prints for a study's rows, beside the folder it is in."""
+    return (
+        "SELECT arm, repeat, estimator, procedure, metric, value, n"
+        f" FROM {text(f'{folder}/{study}.parquet')} ORDER BY ALL"
+    )

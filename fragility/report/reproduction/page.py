@@ -30,7 +30,7 @@ from fragility.report.reproduction.figures import Drawn, figures
 from fragility.report.text import MISSING, count, duration, listing, number, p_value, percent
 from fragility.resources import resource
 from fragility.store.files import write_atomic
-from fragility.store.report_queries import text as literal
+from fragility.store.recorded import rows_of
 
 REFERENCE = "epifano-2023"
 _REGULARIZED = {
@@ -106,7 +106,7 @@ def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) 
         "overrides": listing([f"`{one}`" for one in _overrides(study)], 9),
         "command": study.run["command"],
         "compare": f"fragility compare {study.run['run_id']} {REFERENCE}{_store(study)}",
-        "sql": _sql(study, folder),
+        "sql": rows_of(study.name, folder),
         "paragraph": sentences.paragraph(family),
         "same": _same(family, shown),
         "correlations": [_correlations(family, setting.name) for setting in family.settings],
@@ -168,13 +168,6 @@ def _overrides(study: Study) -> Sequence[str]:
     return study.against.overrides if study.against else ()
 
 
-def _sql(study: Study, folder: str) -> str:
-    return (
-        "SELECT arm, repeat, estimator, procedure, metric, value, n"
-        f" FROM {literal(f'{folder}/{study.name}.parquet')} ORDER BY ALL"
-    )
-
-
 def _beside(study: Study, folder: str) -> dict[str, Any]:
     found, effects = beside.agreements(study), beside.effects(study)
     clearest = beside.clearest(effects)
@@ -190,7 +183,7 @@ def _beside(study: Study, folder: str) -> dict[str, Any]:
         "title": study.run["title"] or study.name,
         "path": study.run["study_path"] or study.name,
         "command": study.run["command"],
-        "sql": _sql(study, folder),
+        "sql": rows_of(study.name, folder),
         "ranges": [
             {
                 "pair": " · ".join(one.pair),
