@@ -62,12 +62,9 @@ def trained(regularization: Regularization, n: int = 12) -> TrainedModel:
 
 def stack(model: TrainedModel, weights: Tensor) -> StackProblem:
     layout = model.network.layout
-    terms = []
-    for penalty in model.penalties:
-        row = [penalty.strengths.get(n, 0.0) for n in layout.names]
-        sizes = torch.tensor(layout.sizes)
-        strength = torch.tensor(row, dtype=torch.float64).repeat_interleave(sizes)
-        terms.append(Term(penalty.form, strength.expand(len(weights), -1)))
+    terms = [
+        Term(term.form, term.strength.expand(len(weights), -1)) for term in model.terms(layout)
+    ]
     return StackProblem(
         model.network,
         model.loss,
