@@ -15,6 +15,7 @@ POINTS = {
     "test_points": {"kind": "random", "count": 3},
 }
 DECAY = {"kind": "weight_decay", "strength": 0.02}
+DAMPED = {"kind": "cg", "curvature": "gauss_newton", "damping": 0.1}
 STUDY: dict[str, Any] = {
     "study": "regular",
     "controls": False,
@@ -142,3 +143,33 @@ def test_what_departs_from_the_objective_is_in_the_cells(tmp_path: Path) -> None
     assert found["plain"] is None
     assert "dropout masks" in found["noisy"]
     assert "average of iterates" in found["noisy"]
+
+
+def test_estimators_refuse_what_of_the_objective_they_cannot_take(tmp_path: Path) -> None:
+    kinds = ("captum", "cg", "dattri", "ekfac", "kfac", "representer", "tracin")
+    study = changed(
+        STUDY,
+        {
+            "regularization": {
+                "l1": [DECAY, {"kind": "l1", "strength": 0.01}],
+                "smooth": [DECAY, {"kind": "label_smoothing", "rate": 0.1}],
+                "noisy": [DECAY, {"kind": "dropout", "rate": 0.1}],
+            },
+            "estimators": {kind: {"kind": kind} for kind in kinds} | {"cg": DAMPED},
+            "procedures": {"loo": {"kind": "leave_one_out", "epochs": 1, **POINTS}},
+        },
+    )
+    run(study, tmp_path)
+    failed = rows(
+        tmp_path,
+        "SELECT regularization, estimator, message FROM tasks JOIN cells USING (cell_id) "
+        "WHERE kind = 'estimate' AND status = 'failed' ORDER BY ALL",
+    )
+    said = {(label, kind): message for label, kind, message in failed}
+    assert "one number a layer" in said["l1", "kfac"]
+    assert "one number a layer" in said["l1", "ekfac"]
+    assert "by its weight decay alone" in said["l1", "representer"]
+    assert "one loss for training and test" in said["smooth", "captum"]
+    assert "one loss for training and test" in said["smooth", "dattri"]
+    assert "without noise" in said["noisy", "tracin"]
+    assert not [label for label, kind in said if kind == "cg"]
