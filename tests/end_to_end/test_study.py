@@ -44,6 +44,8 @@ def start(file: Path, store: Path, **environment: str) -> subprocess.Popen[str]:
         text=True,
         cwd=file.parent,
         env={**os.environ, **environment},
+        # In the background, tests inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -108,6 +108,7 @@ def test_influence_is_that_of_the_objective_that_is_trained(
     study = changed(
         STUDY,
         {
+            "datasets": {"data": {"kind": "iris", "test_fraction": 0.2}},
             "models": {"net": {"kind": "linear"}},
             "regularization": {"both": members},
             "training": {"newton": {"kind": "newton", "gradient_norm": 1e-11, "dtype": "float64"}},
