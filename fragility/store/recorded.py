@@ -1,13 +1,15 @@
 """The values of runs kept small as Parquet, and read back as the tables they came from.
 
 A store holds every score and effect; what a page of results needs is a value a repeat. `record`
-writes that, one file a study and `runs.parquet`; over the files, `connect` answers the queries on
-cells, agreements, diagnostics and trainings that a store answers.
+writes that, one file a study and `runs.parquet`, of runs that may lie in several stores; over the
+files, `connect` answers the queries on cells, agreements, diagnostics and trainings that a store
+answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -18,15 +20,31 @@ from fragility.store.report_queries import Query, text
 
 RUNS_FILE = "runs.parquet"
 
-VALUES = Query(
-    "recorded_values",
-    "Of one run, a row for each number: agreements by estimator, procedure and test point,"
-    " diagnostics and training accuracy of base models.",
-    """\
+CORRELATIONS = ("spearman", "pearson")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A run to record, the store it is in, and the metrics whose values are kept."""
+
+    root: Path
+    run_id: str
+    study: str
+    metrics: Sequence[str] = CORRELATIONS
+
+
+def values(metrics: Sequence[str]) -> Query:
+    """Every number of one run that is kept, a row each."""
+    return Query(
+        "recorded_values",
+        "Of one run, a row for each number: agreements by estimator, procedure and test point,"
+        " diagnostics and training accuracy of base models.",
+        f"""\
 WITH numbers AS (
   SELECT cell_id, estimator, procedure, test_point, metric, value, n, reason
   FROM agreements
-  WHERE test_point IS NOT NULL AND weighting = 'raw' AND metric IN ('spearman', 'pearson')
+  WHERE test_point IS NOT NULL AND weighting = 'raw'
+    AND metric IN ({", ".join(text(name) for name in metrics)})
   UNION ALL
   SELECT cell_id, NULL, NULL, NULL, name, value, NULL, NULL
   FROM diagnostics
@@ -44,18 +62,18 @@ SELECT c.study, c.arm, c.dataset, c.model, c.regularization, c.training, c.facto
 FROM numbers v JOIN cells c USING (cell_id)
 LEFT JOIN arms a USING (cell_id, estimator, procedure)
 ORDER BY ALL""",
-)
+    )
 
 
-def runs(run_ids: Sequence[str], root: Path) -> Query:
-    """The facts of runs, each the newest of its study, and the time of all tasks they rest on.
+def run(run_id: str, root: Path) -> Query:
+    """The facts of one run, and the time of all tasks it rests on, where the views show it.
 
-    Where a command names the store by its place on the machine, `root` stands instead.
+    Where its command names the store by its place on the machine, `root` stands instead.
     """
     command = f"replace(r.command, {text(str(root.resolve()))}, {text(root.as_posix())})"
     return Query(
-        "recorded_runs",
-        "What is known of each run, with the time that its tasks took, whichever run did them.",
+        "recorded_run",
+        "What is known of a run, with the time that its tasks took, whichever run did them.",
         f"""\
 WITH spent AS (
   SELECT study, sum(seconds) AS task_seconds, count(*) AS tasks,
@@ -67,8 +85,7 @@ SELECT r.run_id, r.study, r.title, {command} AS command, r.overrides, r.study_te
        r.study_path, r.started, r.finished, r.status, r.device, r.threads, r.compilation,
        r.versions, r.seed, s.task_seconds, s.tasks, s.finished_tasks
 FROM runs r LEFT JOIN spent s USING (study)
-WHERE r.run_id IN ({", ".join(text(run_id) for run_id in run_ids)})
-ORDER BY r.study""",
+WHERE r.run_id = {text(run_id)}""",
     )
 
 
@@ -99,20 +116,36 @@ FROM diagnostics GROUP BY cell_id""",
 }
 
 
-def record(root: Path, run_ids: Sequence[str], folder: Path) -> list[Path]:
-    """Writes the values of runs of a store, each the newest of its study, into a folder.
+def record(chosen: Sequence[Recording], folder: Path) -> list[Path]:
+    """Writes the values of runs into a folder, each run of a study of its own.
 
-    Files of the same name are replaced. Raises `UsageError` when there is no such store or run.
+    Files of the same name are replaced, and those of studies that were recorded there and are not
+    chosen any more are removed. Raises `UsageError` when there is no such store or run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = folder / RUNS_FILE
-    queries.export(root, runs(run_ids, root).sql, written)
-    found = queries.query(root, f"SELECT run_id, study FROM ({runs(run_ids, root).sql})").rows
-    paths = [written]
-    for run_id, study in found:
-        paths.append(folder / f"{study}.parquet")
-        queries.export(root, VALUES.sql, paths[-1], run=str(run_id))
+    before = [name for name, _ in studies(folder)] if (folder / RUNS_FILE).is_file() else []
+    paths, facts = [folder / RUNS_FILE], []
+    for place, one in enumerate(chosen):
+        facts.append(folder / f".run-{place}.parquet")
+        queries.export(one.root, run(one.run_id, one.root).sql, facts[-1], run=one.run_id)
+        paths.append(folder / f"{one.study}.parquet")
+        queries.export(one.root, values(one.metrics).sql, paths[-1], run=one.run_id)
+    _gather(facts, paths[0])
+    for name in set(before) - {one.study for one in chosen}:
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
     return paths
+
+
+def _gather(parts: Sequence[Path], path: Path) -> None:
+    """Writes the rows of several files, by study, as one, and removes them."""
+    written = path.with_name(f".{path.name}")
+    listed = ", ".join(text(str(part)) for part in parts)
+    with duckdb.connect() as connection:
+        rows = f"SELECT * FROM read_parquet([{listed}], union_by_name = true) ORDER BY study"
+        connection.execute(f"COPY ({rows}) TO {text(str(written))} (FORMAT parquet)")
+    written.replace(path)
+    for part in parts:
+        part.unlink()
 
 
 def studies(folder: Path) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -18,8 +19,9 @@ from fragility.report.published import against
 from fragility.report.reproduction import beside, claims, page
 from fragility.report.reproduction.export import export
 from fragility.report.reproduction.families import Family, Study, families, load, median
+from fragility.report.reproduction.publications import publication
 from fragility.report.source import Source
-from fragility.store import queries, recorded
+from fragility.store import queries, recorded, runs
 from fragility.study.load import load_study
 
 REFERENCE = load_reference("epifano-2023")
@@ -36,9 +38,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("made")
     study = load_study("epifano-2023/iris-depth", OVERRIDES)
     run_study(study, folder / "store", RunOptions(device="cpu"), lambda event: None)
-    export(folder / "store", folder / "reproduction")
+    export([folder / "store"], folder / "reproduction")
     (folder / "reproduction" / page.FINDINGS).write_text("- Found.\n", encoding="utf-8")
     return folder / "store", folder / "reproduction"
+
+
+@pytest.fixture(scope="module")
+def second(made: tuple[Path, Path]) -> Path:
+    """A store with a later and smaller run of the same study, and a still later one cut short."""
+    root = made[0].with_name("second")
+    small = (*OVERRIDES[1:], "sweep.models.mlp.depth=[1]", "training.adam.steps=2", "repeats=1")
+    run_study(load_study("epifano-2023/iris-depth", small), root, RunOptions(device="cpu"),
+              lambda event: None)  # fmt: skip
+    columns = "run_id, study, plan_id, study_path, study_text"
+    run_id, *known = queries.query(root, f"SELECT {columns} FROM runs").rows[0]
+    later = runs.RunStart(f"{run_id}-cut", *map(str, known[:2]), started="2999-01-01T00:00:00Z",
+                          study_path=str(known[2]), study_text=str(known[3]))  # fmt: skip
+    runs.write_start(root, later)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +96,59 @@ def test_recorded_values_say_what_the_store_says(made: tuple[Path, Path]) -> Non
     assert small == whole
 
 
+def test_of_several_stores_the_newest_run_that_came_to_its_end_is_taken(
+    made: tuple[Path, Path], second: Path, tmp_path: Path
+) -> None:
+    first = made[0]
+    statuses = queries.query(second, "SELECT status FROM runs ORDER BY started").rows
+    ((run_id,),) = queries.query(second, "SELECT run_id FROM runs WHERE status = 'done'").rows
+
+    export([first, second], tmp_path / "both")
+    export([second, first], tmp_path / "turned")
+    export([first], tmp_path / "one")
+
+    assert statuses == [("done",), ("interrupted",)]
+    for name in ("both", "turned"):
+        assert recorded.studies(tmp_path / name) == [("iris-depth", run_id)]
+    assert recorded.studies(tmp_path / "one") == recorded.studies(made[1])
+    rows = duckdb.sql(f"SELECT DISTINCT repeat FROM '{tmp_path}/both/iris-depth.parquet'")
+    assert rows.fetchall() == [(0,)]
+    tasks = f"SELECT tasks, finished_tasks FROM '{tmp_path}/both/runs.parquet'"
+    planned = "SELECT count(DISTINCT task_id) FROM tasks"
+    assert duckdb.sql(tasks).fetchall() == [queries.query(second, planned, run_id).rows[0] * 2]
+
+
+def test_what_is_no_more_recorded_leaves_the_folder(made: tuple[Path, Path]) -> None:
+    folder = made[1].with_name("again")
+    shutil.copytree(made[1], folder)
+    rows = f"SELECT * FROM '{made[1]}/runs.parquet'"
+    other = rows.replace("*", "* REPLACE ('old' AS study)")
+    duckdb.sql(f"{rows} UNION ALL {other}").write_parquet(str(folder / "runs.parquet"))
+    (folder / "old.parquet").write_bytes((folder / "iris-depth.parquet").read_bytes())
+    (folder / "findings.md").write_text("- Mine.\n", encoding="utf-8")
+
+    export([made[0]], folder)
+
+    assert recorded.studies(folder) == recorded.studies(made[1])
+    assert sorted(path.suffix for path in folder.iterdir()) == [".md", ".parquet", ".parquet"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("koh-liang-2017/logistic", "koh-liang-2017"),
+        ("epifano-2023/revisited", "epifano-2023"),
+        ("epifano-2023/nothing", None),
+        ("controls/convex", None),
+        ("quickstart", None),
+        ("elsewhere/koh-liang-2017/logistic.yaml", None),
+        (None, None),
+    ],
+)
+def test_publications_are_the_shipped_folders_with_a_year(path: str, expected: str | None) -> None:
+    assert publication({"study_path": path}) == expected
+
+
 def test_a_family_has_the_values_of_its_runs(made: tuple[Path, Path]) -> None:
     store, folder = made
     family = next(one for one in families(load(folder), REFERENCE) if one.study)
@@ -99,7 +169,7 @@ def test_the_command_names_the_store_as_the_export_did(
 ) -> None:
     store, _ = made
     monkeypatch.chdir(store.parent)
-    sql = recorded.runs(["r"], Path("store")).sql
+    sql = recorded.run("r", Path("store")).sql
 
     assert f"replace(r.command, '{store.resolve()}', 'store')" in sql
 

@@ -1,4 +1,4 @@
-"""`python -m fragility.report.reproduction`: record runs of a store, write the page from them."""
+"""`python -m fragility.report.reproduction`: record runs of stores, write the page from them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def main() -> int:
     """Does what the command line asks, and returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fragility.report.reproduction")
     commands = parser.add_subparsers(dest="command", required=True)
-    exporting = commands.add_parser(
-        "export", help="record the runs of a store, then write the page"
-    )
-    exporting.add_argument("--store", type=Path, required=True, help="the store of the runs")
+    exporting = commands.add_parser("export", help="record the runs of stores, then write the page")
+    exporting.add_argument(
+        "--store", type=Path, required=True, action="append", dest="stores",
+        help="a store of runs; may be given several times",
+    )  # fmt: skip
     writing = commands.add_parser("page", help="write the page anew from what is recorded")
     for command in (exporting, writing):
         command.add_argument("folder", type=Path, help="recorded values, such as docs/reproduction")
     asked = parser.parse_args()
     try:
-        paths = export(asked.store, asked.folder) if asked.command == "export" else []
+        paths = export(asked.stores, asked.folder) if asked.command == "export" else []
         paths.append(write(asked.folder))
     except FragilityError as error:
         print(error, file=sys.stderr)

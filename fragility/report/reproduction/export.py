@@ -1,42 +1,76 @@
-"""From a store to recorded values: the newest run of every study of the publication."""
+"""From stores to recorded values: the newest finished run of every study that is meant."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from fragility.errors import UsageError
 from fragility.report.published import named_reference
 from fragility.report.reproduction.page import REFERENCE
-from fragility.report.source import Source
-from fragility.store import cli_queries, queries, recorded
+from fragility.report.reproduction.publications import publication
+from fragility.report.source import Row
+from fragility.store import queries, recorded
+from fragility.store.recorded import CORRELATIONS, Recording
+
+ENDED = ("done", "failed")
 
 
-def export(root: Path, folder: Path) -> list[Path]:
-    """Writes the values of a store's runs into a folder, one file a study; returns the files.
+@dataclass(frozen=True)
+class _Found:
+    """A run of a store."""
 
-    Of the publication are the studies shipped under its name, and those that name it as reference.
-    A study whose newest run is still going on is left out.
+    root: Path
+    run: Row
+
+    @property
+    def rank(self) -> tuple[bool, datetime, str]:
+        """What the run of a study is chosen by: that it came to its end, then when it began."""
+        return self.run["status"] in ENDED, self.run["started"], self.run["run_id"]
+
+
+def export(roots: Sequence[Path], folder: Path) -> list[Path]:
+    """Writes the values of runs of some stores into a folder, one file a study; returns the files.
+
+    Meant are the studies shipped with this package after a publication, and those that name the
+    reference of the page. Of each, whichever store it is in, the run that began last of those that
+    came to their end; an interrupted one where there is no other, one that is going on never.
 
     Raises:
-        UsageError: there is no store, or none of its studies is of the publication.
+        UsageError: there is no such store, or none of its studies is meant.
     """
-    newest: dict[str, str] = {}
-    for run_id, study, _ in queries.query(root, cli_queries.RUN_IDS.sql).rows:
-        newest.setdefault(str(study), str(run_id))
-    meant = [run_id for run_id in newest.values() if _meant(root, run_id)]
-    if not meant:
+    chosen: dict[str, _Found] = {}
+    for one in (one for root in roots for one in _runs(root) if _meant(one.run)):
+        study = str(one.run["study"])
+        if study not in chosen or one.rank > chosen[study].rank:
+            chosen[study] = one
+    if not chosen:
+        listed = ", ".join(f"`{root}`" for root in roots)
         raise UsageError(
-            f"No run in `{root}` names `{REFERENCE}` as its reference.",
+            f"No run in {listed} is of a study shipped after a publication, or names"
+            f" `{REFERENCE}` as its reference.",
             "Start with make reproduce.",
         )
-    return recorded.record(root, meant, folder)
+    return recorded.record([_recording(one) for one in chosen.values()], folder)
 
 
-def _meant(root: Path, run_id: str) -> bool:
-    with queries.connect(root, run_id) as connection:
-        run = Source(connection, run_id).run
-    if run["status"] == "running":
-        return False
+def _runs(root: Path) -> Iterable[_Found]:
+    found = queries.query(root, "SELECT * FROM runs")
+    for run in (dict(zip(found.columns, row, strict=True)) for row in found.rows):
+        if run["status"] != "running":
+            yield _Found(root, run)
+
+
+def _meant(run: Row) -> bool:
     named = named_reference(run)
-    shipped = str(run["study_path"]).startswith(f"{REFERENCE}/")
-    return shipped or (named is not None and named.name == REFERENCE)
+    return publication(run) is not None or (named is not None and named.name == REFERENCE)
+
+
+def _recording(one: _Found) -> Recording:
+    # Beside published correlations stands nothing else; of other papers the slope is asked too.
+    metrics = (
+        CORRELATIONS if publication(one.run) in (None, REFERENCE) else (*CORRELATIONS, "slope")
+    )
+    return Recording(one.root, str(one.run["run_id"]), str(one.run["study"]), metrics)

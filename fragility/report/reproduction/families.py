@@ -81,12 +81,17 @@ class Family:
 
     @property
     def anchor(self) -> str:
-        """The last part of the family's name, unique on the page."""
-        return self.key.rpartition("/")[2]
+        """The family's name on the page: without the folder of Iris, and that of all results."""
+        return self.key.removeprefix("IRIS/").replace("/results/", "/")
+
+    @property
+    def overrides(self) -> Sequence[str]:
+        """What the run changed of its study, the number of repeats apart."""
+        return self.study.against.overrides if self.study and self.study.against else ()
 
     @property
     def axis(self) -> str:
-        """What differs between settings: depth or width."""
+        """What differs between settings: depth or width, or just the setting."""
         return self.settings[0].axis
 
     def held(self, name: str, quantity: str) -> Held | None:
@@ -202,6 +207,7 @@ def _published_only(key: str, family: PublishedFamily) -> Family:
     settings = []
     for name, found in family.settings.items():
         axis, _, level = name.rpartition("_")
+        axis = axis or "width"
         # One run a setting says nothing of others.
         if axis in AXES and level.isdecimal() and len(found.values.get("spearman", ())) > 1:
             settings.append(Setting(key, family.title, name, axis, level, "", None))

@@ -103,7 +103,7 @@ def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) 
         "note": family.published.note,
         "script": family.published.script,
         "missing": not family.published.settings,
-        "overrides": listing([f"`{one}`" for one in _overrides(study)], 9),
+        "overrides": listing([f"`{one}`" for one in family.overrides], 9),
         "command": study.run["command"],
         "compare": f"fragility compare {study.run['run_id']} {REFERENCE}{_store(study)}",
         "sql": rows_of(study.name, folder),
@@ -162,10 +162,6 @@ def _other(setting: Setting, held: Held) -> dict[str, str]:
         "difference": told.difference,
         "verdict": told.verdict,
     }
-
-
-def _overrides(study: Study) -> Sequence[str]:
-    return study.against.overrides if study.against else ()
 
 
 def _beside(study: Study, folder: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fragility.references.comparison import (
     NOT_THERE,
     Held,
 )
-from fragility.references.declared import Quantity
+from fragility.references.declared import CORRELATIONS, Quantity
 from fragility.report.published import Setting
 from fragility.report.published_words import difference
 from fragility.report.reproduction.claims import (
@@ -62,34 +62,47 @@ def paragraph(family: Family) -> str:
 
 
 def headlines(families: Sequence[Family]) -> list[str]:
-    """Returns what came of all families together: verdicts, and the corrected correlations."""
-    lines = [line for family in families for line in family.lines]
+    """Returns what came of all families together: verdicts, and the corrected correlations.
+
+    Families that were run at another size than published have sentences of their own.
+    """
+    whole = [family for family in families if not family.overrides]
+    other = [family for family in families if family.overrides]
+    told = [said for quantity in _QUANTITIES if (said := _both(whole, quantity))]
+    if said := _lowest(whole):
+        told.append(f"Corrected, {said}")
+    if other:
+        names = listing([f"`{family.anchor}`" for family in other], 9)
+        said = " ".join(_both(other, quantity) for quantity in CORRELATIONS)
+        corrected = f" Corrected, {low}" if (low := _lowest(other)) else ""
+        told.append(f"At another size than published, {names}: {said}{corrected}")
+    return told
+
+
+def _both(families: Sequence[Family], quantity: Quantity) -> str:
     whole = [line for family in families for line in family.whole]
-    told = [
-        " ".join(
-            said
-            for said in (
-                _verdicts(whole, quantity, "family as a whole", "families as a whole"),
-                _verdicts(lines, quantity),
-            )
-            if said
-        )
-        for quantity in _QUANTITIES
-    ]
-    lowest = [
+    single = [line for family in families for line in family.lines]
+    said = (
+        _verdicts(whole, quantity, "family as a whole", "families as a whole"),
+        _verdicts(single, quantity),
+    )
+    return " ".join(one for one in said if one)
+
+
+def _lowest(families: Sequence[Family]) -> str:
+    medians = [
         (float(np.median(found)), f"`{family.anchor}`, {family.axis} {level}")
         for family in families
         for level, found in family.values("corrected", "spearman").items()
     ]
-    if lowest:
-        low, where = min(lowest)
-        share = [median for median, _ in lowest]
-        told.append(
-            f"Corrected, the median of Spearman's correlation over repeats is at least 0.9 in"
-            f" {sum(one >= 0.9 for one in share)} of {plural(len(share), 'setting')}, and lowest,"
-            f" {number(low)}, in {where}."
-        )
-    return [one for one in told if one]
+    if not medians:
+        return ""
+    low, where = min(medians)
+    high = sum(one >= 0.9 for one, _ in medians)
+    return (
+        f"the median of Spearman's correlation over repeats is at least 0.9 in {high} of"
+        f" {plural(len(medians), 'setting')}, and lowest, {number(low)}, in {where}."
+    )
 
 
 def claim_headlines(
