@@ -27,11 +27,18 @@ class Method(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     revision: ClassVar[int] = 1
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came later, whose default is what was before: at it they are no part of the
+    identity, so that results from before them keep theirs."""
     kind: str
 
     def identity(self) -> dict[str, JSON]:
         """Returns the canonical form of everything that decides what the method computes."""
-        fields = {name: canonical(getattr(self, name)) for name in type(self).model_fields}
+        fields = {
+            name: canonical(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if name not in self.added or getattr(self, name) != field.default
+        }
         return {"revision": self.revision, **fields}
 
 

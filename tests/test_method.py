@@ -14,6 +14,8 @@ from fragility.estimators import ESTIMATORS, Estimator
 from fragility.method import Method, Room, canonical, kind_of
 from fragility.metrics import METRICS
 from fragility.models import MODELS, Model
+from fragility.regularizers import REGULARIZERS
+from fragility.training.schedules import SCHEDULES
 
 
 class Inner(Method):
@@ -37,6 +39,24 @@ def test_the_identity_is_every_field_and_the_revision_at_every_level() -> None:
         "pair": [1, 2],
         "table": {"a": 2.0},
     }
+
+
+class Grown(Inner):
+    added: ClassVar[frozenset[str]] = frozenset({"later"})
+    later: str = "as before"
+
+
+@pytest.mark.parametrize("room", [REGULARIZERS, SCHEDULES])
+def test_what_is_called_added_is_a_field_with_a_default(room: Room[Any]) -> None:
+    for one in room.methods.values():
+        for name in one.added:
+            assert not one.model_fields[name].is_required()
+
+
+def test_a_field_that_came_later_is_no_part_of_the_identity_until_it_says_something() -> None:
+    assert Grown().identity() == Inner().identity()
+    assert Grown(later="as before").identity() == Inner().identity()
+    assert Grown(later="otherwise").identity() == {**Inner().identity(), "later": "otherwise"}
 
 
 def test_methods_are_frozen_and_refuse_what_they_do_not_know() -> None:

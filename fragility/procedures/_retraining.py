@@ -36,7 +36,7 @@ class Retraining(Procedure):
     """Whose example order retraining with minibatches follows; null: what the training says."""
     patience: PositiveInt | None = None
     """Steps or epochs without improvement after which retraining stops, where the regularization
-    has `early_stopping`; null: as many as it says."""
+    has `early_stopping`, in the loss that it `watches`; null: as many as it says."""
     from_iterate: Literal["average", "last"] = "average"
     """Where a warm start begins if the base model is an average of iterates (`swa`): at the average
     that is scored, or at the last of the iterates."""

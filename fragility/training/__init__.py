@@ -9,3 +9,4 @@ from fragility.training.base import Start as Start
 from fragility.training.base import State as State
 from fragility.training.base import Training as Training
 from fragility.training.base import Trajectory as Trajectory
+from fragility.training.base import Watches as Watches

@@ -64,12 +64,13 @@ class Loop(Running):
                     continue
             if self.rows is None:
                 self.rows = self.orders.epoch(epoch)
-            self._take(self.rows[..., place * self.size : (place + 1) * self.size])
+            loss = self._take(self.rows[..., place * self.size : (place + 1) * self.size])
             if place + 1 == self.batches:
-                self._end_epoch()
+                self._end_epoch(loss)
             self.recorder.progress(self.step / self.most)
 
-    def _take(self, rows: Tensor) -> None:
+    def _take(self, rows: Tensor) -> Tensor:
+        """Takes a step on a batch; returns its losses (K,)."""
         here = self.problem.at(self.step).evaluate_rows(self.theta, rows)
         assert isinstance(self.stepper, FirstOrder)
         epoch = self.step // self.batches
@@ -81,14 +82,21 @@ class Loop(Running):
             self.follow(epoch, here.data_loss, resting)
         self.loss = self.loss + here.data_loss * (rows.shape[-1] / self.problem.weights.shape[1])
         self.step += 1
+        return here.data_loss
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, last: Tensor) -> None:
+        """Tells everything that watches the loss that an epoch is over, given its last batch's."""
         epoch = self.step // self.batches - 1
         resting = self.resting(epoch)
         if self.rates.follows_loss:
-            self.follow(epoch, self.loss, resting)
-        self.end_unit(epoch, self.loss, resting)
+            self.follow(epoch, self._watched(last, self.rates.last_batch), resting)
+        whose = None if self.waiting is None else self.waiting.last_batch
+        self.end_unit(epoch, self._watched(last, whose), resting)
         self.rows = None
+
+    def _watched(self, last: Tensor, whose: Tensor | None) -> Tensor:
+        """Returns the epoch's losses (K,): of some models the last batch's, else the mean."""
+        return self.loss if whose is None else torch.where(whose, last, self.loss)
 
     def _stop(self, epoch: int) -> None:
         """Lets models go that are done, and begins an epoch of the others."""

@@ -146,7 +146,7 @@ class Running:
         return ahead > 0
 
     def end_unit(self, unit: int, loss: Tensor, resting: Tensor | None) -> None:
-        """Takes note of a unit that is over, number `unit`, and of its loss (K,)."""
+        """Takes note of a unit that is over, number `unit`, and of its watched loss (K,)."""
         if self.waiting is not None:
             before = self.waiting.state()
             self.waiting.update(loss)

@@ -16,6 +16,9 @@ class Waiting:
     def __init__(self, stack: Sequence[EarlyStopping | None], like: Tensor) -> None:
         self.patience = like.new_tensor([one.patience if one else torch.inf for one in stack])
         self.threshold = like.new_tensor([one.threshold if one else 0.0 for one in stack])
+        self.last_batch = torch.tensor(
+            [one is not None and one.last_batch for one in stack], device=like.device
+        )
         self.best = torch.full_like(self.patience, torch.inf)
         self.waited = torch.zeros_like(self.patience)
 
@@ -40,4 +43,5 @@ class Waiting:
     def select(self, index: Tensor) -> None:
         """Keeps some of the models."""
         self.patience, self.threshold = self.patience[index], self.threshold[index]
+        self.last_batch = self.last_batch[index]
         self.best, self.waited = self.best[index], self.waited[index]

@@ -18,6 +18,8 @@ from fragility.training.restraints import Restraints
 Precision = Literal["float32", "float64"]
 Order = Literal["shared", "independent"]
 """Whether retrainings see the batches of their base model, or each has an order of its own."""
+Watches = Literal["epoch_mean", "last_batch"]
+"""Which loss of an epoch of minibatches a rule goes by; on the full batch both are the same."""
 
 
 State = dict[str, Tensor]

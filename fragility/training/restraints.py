@@ -28,12 +28,14 @@ class EarlyStopping:
     """A model stops after `patience` units in a row without improvement.
 
     The watched loss is the training loss without the penalty: of the full batch that which a step
-    started from, of minibatches the mean over an epoch's batches. An improvement is a fall below
-    (1 - `threshold`) times the best loss. The model stays as it is then, it does not go back.
+    started from, of minibatches the mean over an epoch's batches, or with `last_batch` that of the
+    last of them. An improvement is a fall below (1 - `threshold`) times the best loss. The model
+    stays as it is then, it does not go back.
     """
 
     patience: int
     threshold: float = 1e-4
+    last_batch: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.stack import StackProblem
 from fragility.plan.catalog import Catalog
 from fragility.plan.identities import initialization_seed
+from fragility.procedures.leave_one_out import LeaveOneOut
 from fragility.training import Recorder, Start
-from fragility.training.restraints import Averaging, Restraints
+from fragility.training.restraints import Averaging, EarlyStopping, Restraints
 from tests.tiny import TINY, changed, plan, rows, run
 
 DECAY = {"kind": "weight_decay", "strength": 0.05}
@@ -127,6 +128,41 @@ def test_patience_of_a_procedure_is_that_of_its_retrainings(tmp_path: Path) -> N
     found = [rows(tmp_path / name, sql) for name in ("own", "given")]
     assert found[0] == [("base", 4), ("placebo", 4), ("retraining", 4)]
     assert found[1] == [("base", 4), ("placebo", 7), ("retraining", 7)]
+
+
+def test_a_retraining_watches_what_its_base_model_watched(tmp_path: Path) -> None:
+    batches = {"kind": "minibatch", "batch_size": 16, "epochs": 60, "dtype": "float64"}
+    batches["optimizer"] = {"kind": "adam", "learning_rate": 0.05}
+    found = {}
+    for watches in ("epoch_mean", "last_batch"):
+        stop = {"kind": "early_stopping", "patience": 3, "threshold": 0, "watches": watches}
+        fields = {
+            "regularization": {"stop": [DECAY, stop]},
+            "training": {"adam": batches},
+            "procedures.warm": {
+                "kind": "leave_one_out",
+                "epochs": 40,
+                "patience": 2,
+                "train_points": {"kind": "indices", "indices": [0, 1]},
+                "test_points": {"kind": "indices", "indices": [0]},
+            },
+        }
+        run(changed(TINY, fields), tmp_path / watches)
+        sql = "SELECT role, steps FROM trainings ORDER BY ALL"
+        found[watches] = rows(tmp_path / watches, sql)
+    # Three batches an epoch; the last one is noisier, and ends both sooner.
+    assert all(steps % 3 == 0 for one in found.values() for _, steps in one)
+    for mean, last in zip(found["epoch_mean"], found["last_batch"], strict=True):
+        assert mean[0] == last[0]
+        assert last[1] < mean[1]
+
+
+def test_a_procedure_s_patience_leaves_the_rest_of_early_stopping() -> None:
+    points = {"train_points": {"kind": "all"}, "test_points": {"kind": "all"}}
+    warm = LeaveOneOut.model_validate({"kind": "leave_one_out", "patience": 5, **points})
+    of_base = Restraints(early_stopping=EarlyStopping(10, 0.0, last_batch=True))
+    of_retraining = Restraints(early_stopping=EarlyStopping(5, 0.0, last_batch=True))
+    assert warm.restrained(of_base) == of_retraining
 
 
 @pytest.mark.parametrize(

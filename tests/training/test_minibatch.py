@@ -189,6 +189,93 @@ def test_a_plateau_watches_the_mean_loss_of_the_epoch() -> None:
         torch.testing.assert_close(fused.theta[k], alone.theta, rtol=0, atol=1e-8)
 
 
+class Watching(Alone):
+    """A plain loop whose rules go by the loss of an epoch's mean or of its last batch."""
+
+    def lives(
+        self, seed: int, last_batch: bool, schedule: Any, patience: int | None, epochs: int
+    ) -> int:
+        """Trains until the patience or the epochs are over; returns the epochs taken."""
+        best, waited = float("inf"), 0
+        for epoch in range(epochs):
+            if waited == patience:
+                return epoch
+            generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
+            losses, sizes = [], []
+            for rows in torch.randperm(N, generator=generator).split(8):
+                self.optimizer.zero_grad()
+                outputs = self.module(self.inputs[rows])
+                loss = torch.nn.functional.cross_entropy(outputs, self.targets[rows])
+                loss.backward()
+                self.optimizer.step()
+                losses.append(loss.item())
+                sizes.append(len(rows))
+            mean = sum(one * size for one, size in zip(losses, sizes, strict=True)) / N
+            watched = losses[-1] if last_batch else mean
+            waited = 0 if watched < best else waited + 1
+            best = min(best, watched)
+            if schedule is not None:
+                schedule.step(watched)
+        return epochs
+
+
+LAST = [True, False, True, False]
+
+
+def test_early_stopping_and_plateau_watch_the_last_batch_of_the_models_that_say_so() -> None:
+    """As Lightning's callback and scheduler do with a loss logged at every step."""
+    rules = [Restraints(early_stopping=EarlyStopping(6, 0, last_batch=last)) for last in LAST]
+    stack = [
+        training(
+            epochs=90,
+            optimizer={"kind": "adam", "learning_rate": 0.05},
+            schedule={
+                "kind": "plateau",
+                "patience": 2,
+                "watches": "last_batch" if last else "epoch_mean",
+            },
+        )
+        for last in LAST
+    ]
+    orders = [3, 3, 4, 4]
+    whole = problem(without_one([None] * 4), torch.zeros(4, 1, dtype=torch.float64))
+    fused = fit(stack, whole, start(4), orders, rules)
+    ends = []
+    for k, last in enumerate(LAST):
+        ones = torch.ones(N, dtype=torch.float64)
+        alone = Watching(start(4)[k], ones, lambda p, d: torch.optim.Adam(p, lr=0.05))
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(alone.optimizer, patience=2)
+        epochs = alone.lives(orders[k], last, plateau, 6, 90)
+        ends.append((epochs, alone.optimizer.param_groups[0]["lr"]))
+        assert int(fused.steps[k]) == 4 * epochs
+        torch.testing.assert_close(fused.theta[k], alone.theta, rtol=0, atol=1e-8)
+        # And alone as in the stack.
+        one = torch.tensor([k])
+        single = fit([stack[k]], whole.select(one), start(4)[one], [orders[k]], [rules[k]])
+        assert torch.equal(single.steps, fused.steps[one])
+        torch.testing.assert_close(single.theta[0], fused.theta[k], rtol=0, atol=1e-9)
+    assert all(epochs < 90 for (epochs, _), last in zip(ends, LAST, strict=True) if last)
+    assert ends[0] != ends[1]
+    assert ends[2] != ends[3]
+
+
+def test_a_plateau_of_the_last_batch_is_another_than_of_the_mean() -> None:
+    fields = {"optimizer": {"kind": "adam", "learning_rate": 0.2}, "epochs": 60}
+    rates = {}
+    for watches in ("last_batch", "epoch_mean"):
+        schedule = {"kind": "plateau", "patience": 2, "watches": watches}
+        whole = problem(without_one([None]), torch.zeros(1, 1, dtype=torch.float64))
+        fused = fit([training(**fields, schedule=schedule)], whole, start(1), [1])
+        ones = torch.ones(N, dtype=torch.float64)
+        alone = Watching(start(1)[0], ones, lambda p, d: torch.optim.Adam(p, lr=0.2))
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(alone.optimizer, patience=2)
+        alone.lives(1, watches == "last_batch", plateau, None, 60)
+        rates[watches] = alone.optimizer.param_groups[0]["lr"]
+        torch.testing.assert_close(fused.theta[0], alone.theta, rtol=0, atol=1e-8)
+        assert float(fused.memory["schedule/rate"][0]) == pytest.approx(rates[watches])
+    assert rates["last_batch"] != rates["epoch_mean"]
+
+
 @pytest.mark.parametrize("removal", ["zero_weight", "drop"])
 def test_a_removed_example_leaves_its_place_in_the_shared_order_empty(removal: str) -> None:
     removed = 13

@@ -17,12 +17,15 @@ class Rates(ABC):
     current: Tensor
     follows_loss: ClassVar[bool] = False
     """Whether the rates follow from the loss; under minibatches they then change at epoch ends."""
+    last_batch: Tensor | None = None
+    """Whose rates (K,) follow the loss of an epoch's last batch; None: all follow its mean."""
 
     @abstractmethod
     def update(self, data_loss: Tensor) -> None:
         """Takes note of a step, and of the loss (K,), without penalty, that it started from.
 
-        Rates that follow the loss are told the mean loss of an epoch instead under minibatches.
+        Rates that follow the loss are told that of an epoch instead under minibatches: its mean, or
+        where `last_batch` says so that of its last batch.
         """
 
     @abstractmethod

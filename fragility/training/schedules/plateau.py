@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
+from fragility.training.base import Watches
 from fragility.training.schedules.base import Rates, Schedule
 
 
@@ -16,9 +17,10 @@ class Plateau(Schedule):
     """Multiplies the learning rate by `factor` after `patience` steps without improvement.
 
     The watched loss is the training loss without the penalty; under minibatches it is the mean loss
-    of an epoch's batches, and `patience` counts epochs. An improvement is a fall below
-    (1 - threshold) times the best loss; a cut smaller than `smallest_cut` is not made, which keeps
-    a rate that starts at 1e-3 from falling below 1e-8. Step for step torch's `ReduceLROnPlateau`.
+    of an epoch's batches or that of the last of them, and `patience` counts epochs. An improvement
+    is a fall below (1 - threshold) times the best loss; a cut smaller than `smallest_cut` is not
+    made, which keeps a rate that starts at 1e-3 from falling below 1e-8. Step for step torch's
+    `ReduceLROnPlateau`.
 
     At that floor a model hardly moves any more: by Adam a coordinate goes at most about the rate in
     a step (Kingma and Ba 2015, section 2.1), at 1e-8 less than 5e-4 in 50,000 steps; by gradient
@@ -30,6 +32,8 @@ class Plateau(Schedule):
     Cost: none.
     Reference: torch.optim.lr_scheduler.ReduceLROnPlateau.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset({"watches"})
 
     kind: Literal["plateau"] = "plateau"
     patience: NonNegativeInt = 10
@@ -43,6 +47,9 @@ class Plateau(Schedule):
     stop_at_floor: bool = False
     """Stop a model when a cut is due that is too small to be made: `patience` is over once more, at
     the lowest rate."""
+    watches: Watches = "epoch_mean"
+    """Which loss of an epoch of minibatches counts: the mean over its batches, or the last batch's,
+    which is noisier (what Lightning has of a `loss` logged in `training_step`)."""
 
     def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns rates that fall model by model."""
@@ -58,6 +65,8 @@ class _Plateau(Rates):
         self.factor = initial.new_tensor([one.factor for one in stack])
         self.threshold = initial.new_tensor([one.threshold for one in stack])
         self.smallest_cut = initial.new_tensor([one.smallest_cut for one in stack])
+        last_batch = [one.watches == "last_batch" for one in stack]
+        self.last_batch = torch.tensor(last_batch, device=initial.device)
         self.best = torch.full_like(self.patience, torch.inf)
         self.waited = torch.zeros_like(self.patience)
         self.stops = torch.tensor([one.stop_at_floor for one in stack], device=initial.device)
@@ -97,3 +106,5 @@ class _Plateau(Rates):
         self.threshold, self.smallest_cut = self.threshold[index], self.smallest_cut[index]
         self.best, self.waited = self.best[index], self.waited[index]
         self.stops, self.ended = self.stops[index], self.ended[index]
+        assert self.last_batch is not None
+        self.last_batch = self.last_batch[index]
