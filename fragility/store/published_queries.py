@@ -43,3 +43,13 @@ FROM trainings t JOIN cells c USING (cell_id)
 WHERE t.role = 'base'
 ORDER BY c.arm, c.repeat, c.cell_id""",
 )
+
+POINTS = Query(
+    "published_points",
+    "Every agreement by test point of every repeat, signed.",
+    """\
+SELECT c.arm, a.estimator, a.procedure, a.metric, c.repeat, a.test_point, a.value
+FROM agreements a JOIN cells c USING (cell_id)
+WHERE a.test_point IS NOT NULL AND a.weighting = 'raw'
+ORDER BY ALL""",
+)

@@ -178,6 +178,6 @@ def connect(folder: Path, study: str) -> duckdb.DuckDBPyConnection:
 def rows_of(study: str, folder: str) -> str:
     """Returns the query that a page prints for a study's rows, beside the folder it is in."""
     return (
-        "SELECT arm, repeat, estimator, procedure, metric, value, n"
+        "SELECT arm, repeat, estimator, procedure, test_point, metric, value, n"
         f" FROM {text(f'{folder}/{study}.parquet')} ORDER BY ALL"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ from fragility.errors import UsageError
 from fragility.execution.run import RunOptions, run_study
 from fragility.references import load_reference
 from fragility.report.published import against
-from fragility.report.reproduction import beside, claims, page
+from fragility.report.reproduction import beside, claims, others, page
 from fragility.report.reproduction.export import export
 from fragility.report.reproduction.families import Family, Study, families, load, median
 from fragility.report.reproduction.publications import publication
@@ -313,6 +314,77 @@ def test_what_a_swept_choice_changes_is_the_mean_over_the_others() -> None:
     assert found["b = y, c = false"].change.value == pytest.approx(np.median(other))
     assert found["b = y, c = false"].first == "b = x, c = true"
     assert found["depth = 2"].repeats == 6
+
+
+def of_another_paper(rows: Sequence[Mapping[str, object]]) -> Study:
+    text = "procedures: {warm: {}, cold: {}}\nestimators: {none: {kind: random}, exact: {}}"
+    run = {"study": "s", "study_text": text, "overrides": "[]"}
+    return Study(run, None, [], [], [], [], rows)
+
+
+def test_of_one_repeat_the_interval_is_over_test_points() -> None:
+    values = {"warm": [0.9, 0.5, 0.7, 0.8, 0.6], "cold": [0.1, 0.2, -0.3, 0.2, 0.3]}
+    study = of_another_paper([
+        {"arm": "a", "estimator": e, "procedure": p, "metric": m, "repeat": 0, "test_point": t,
+         "value": v + (m == "slope")}
+        for p, found in values.items() for t, v in enumerate(found)
+        for e in ("exact", "none") for m in ("pearson", "spearman", "slope")
+    ])  # fmt: skip
+    found = others.agreements(study)
+
+    assert [(one.estimator, one.procedure) for one in found] == [
+        ("none", "warm"), ("none", "cold"), ("exact", "warm"), ("exact", "cold")
+    ]  # fmt: skip
+    assert (found[2].over, found[2].units) == ("test points", 5)
+    assert (found[2].lowest, found[2].highest) == (0.5, 0.9)
+    assert found[2].values["pearson"] == median(np.array(values["warm"]), *("s", "a"),
+                                                *("exact", "warm", "pearson"))  # fmt: skip
+    assert found[2].values["slope"].value == pytest.approx(1.7)
+    assert [said.replace("\xa0", " ") for said in others.reading(study, found)] == [
+        "The median of Pearson's correlation of `exact` is 0.700 [0.500, 0.900] with `warm` and"
+        " 0.200 [−0.300, 0.300] with `cold`, over 5 test points."
+    ]
+
+
+def test_of_five_repeats_the_interval_is_over_repeats() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(5, 3))
+    study = of_another_paper([
+        {"arm": "a", "estimator": "exact", "procedure": "warm", "metric": "pearson", "repeat": r,
+         "test_point": t, "value": float(table[r, t])}
+        for r in range(5) for t in range(3)
+    ])  # fmt: skip
+    (found,) = others.agreements(study)
+
+    assert (found.over, found.units) == ("repeats", 5)
+    assert found.values["pearson"].value == pytest.approx(np.median(np.median(table, axis=1)))
+    assert (found.lowest, found.highest) == (table.min(), table.max())
+
+
+def test_the_study_of_another_paper_has_a_section_of_its_own(
+    unnamed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "reproduction"
+    shutil.copytree(unnamed, folder)
+    path = "* REPLACE ('basu-2021/mnist-cnn' AS study_path)"
+    duckdb.sql(f"SELECT {path} FROM '{unnamed}/runs.parquet'").write_parquet(
+        str(folder / "runs.parquet")
+    )
+    text, _ = page.render(folder)
+    monkeypatch.chdir(tmp_path)
+    section = text[text.index("## Other papers") : text.index("## Does the size")]
+    (medians,) = re.findall(r"Medians: `(SELECT [^`]+)`", section)
+    (row,) = re.findall(
+        r"^\| depth=2 \| corrected · corrected \|.*?\| (\S+) \[.*\| 5 repeats", section, re.M
+    )
+    known = {tuple(one[:4]): one[4] for one in duckdb.sql(medians).fetchall()}
+
+    assert "0.92 to 0.38" in " ".join(section.split())
+    assert "[Basu et al. 2021](#basu-2021): With depth=1," in text
+    assert "## Studies without published numbers" not in text
+    assert float(row) == pytest.approx(
+        known["depth=2", "corrected", "corrected", "pearson"], abs=5e-4
+    )
 
 
 def test_there_is_no_page_of_nothing(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class Study:
     correlations: Sequence[Row]
     numbers: Sequence[Row]
     targets: Sequence[Row]
+    points: Sequence[Row] = ()
+    """Agreements by test point."""
 
     @property
     def name(self) -> str:
@@ -173,6 +175,7 @@ def load(folder: Path) -> list[Study]:
                     source.ask(published_queries.CORRELATIONS),
                     _numbers(source),
                     source.ask(report_queries.TARGETS),
+                    source.ask(published_queries.POINTS),
                 )
             )
     return found

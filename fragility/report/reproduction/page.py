@@ -15,7 +15,7 @@ from fragility.references import Published, load_reference
 from fragility.references.comparison import Held
 from fragility.report.published import Setting
 from fragility.report.published_words import NAMES, words
-from fragility.report.reproduction import beside, claims, sentences
+from fragility.report.reproduction import beside, claims, others, sentences
 from fragility.report.reproduction.families import (
     CORRECTED,
     INTERVAL,
@@ -27,6 +27,7 @@ from fragility.report.reproduction.families import (
     median,
 )
 from fragility.report.reproduction.figures import Drawn, figures
+from fragility.report.reproduction.publications import publication
 from fragility.report.text import MISSING, count, duration, listing, number, p_value, percent
 from fragility.resources import resource
 from fragility.store.files import write_atomic
@@ -80,7 +81,8 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
         reference=reference,
         folder=folder.name,
         families=[_family(one, one.study, folder.name, shown) for one in shown if one.study],
-        beside=[_beside(one, folder.name) for one in studies if one.against is None],
+        beside=[_beside(one, folder.name) for one in studies if _is_beside(one)],
+        others=[_other_paper(one, folder.name) for one in _of_other_papers(studies)],
         headlines=sentences.headlines(shown),
         studies=[_study(one) for one in studies],
         versions=_versions(studies),
@@ -211,6 +213,54 @@ def _beside(study: Study, folder: str) -> dict[str, Any]:
             for one in found
         ],
     }
+
+
+def _of_other_papers(studies: Sequence[Study]) -> list[Study]:
+    """Returns the studies shipped after other papers, in the order in which those are told."""
+    order = list(others.PAPERS)
+    found = [one for one in studies if publication(one.run) in order]
+    return sorted(found, key=lambda one: order.index(str(publication(one.run))))
+
+
+def _is_beside(study: Study) -> bool:
+    return study.against is None and publication(study.run) not in others.PAPERS
+
+
+def _other_paper(study: Study, folder: str) -> dict[str, Any]:
+    found = others.agreements(study)
+    name = str(publication(study.run))
+    return {
+        "name": name,
+        "paper": others.PAPERS[name],
+        "path": study.run["study_path"],
+        "overrides": listing(_changed(study), 9),
+        "repeats": study.repeats,
+        "reading": others.reading(study, found),
+        "rows": [
+            {
+                "arm": one.arm,
+                "pair": f"{one.estimator} · {one.procedure}",
+                "about": one.mismatch or "the same parameters",
+                **{m: others.shown(m, one.values.get(m)) for m in others.METRICS},
+                "over": f"{one.units} {one.over}",
+                "ends": others.ends(one),
+            }
+            for one in found
+        ],
+        "command": study.run["command"],
+        "medians": (
+            "SELECT arm, estimator, procedure, metric, median(value)"
+            f" FROM '{folder}/{study.name}.parquet' WHERE estimator IS NOT NULL"
+            " GROUP BY ALL ORDER BY ALL"
+        ),
+        "sql": rows_of(study.name, folder),
+    }
+
+
+def _changed(study: Study) -> list[str]:
+    """Returns what a run changed of its study, the number of repeats apart."""
+    overrides = json.loads(study.run["overrides"] or "[]")
+    return [f"`{one}`" for one in overrides if not one.startswith("repeats=")]
 
 
 def _store(study: Study) -> str:
