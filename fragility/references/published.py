@@ -38,6 +38,21 @@ class PublishedFamily:
 
 
 @dataclass(frozen=True)
+class PublishedRun:
+    """One run's estimated and true differences, in the order in which points were removed.
+
+    `run` is its 0-based place among the values of the setting, `figure` where it is drawn.
+    """
+
+    family: str
+    setting: str
+    run: int
+    figure: str
+    scores: tuple[float, ...]
+    effects: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Published:
     """A publication's numbers, where they come from, and what must be known to use them."""
 
@@ -49,6 +64,7 @@ class Published:
     licence: str
     notes: tuple[str, ...]
     quantities: Mapping[str, str]
+    runs: tuple[PublishedRun, ...]
     families: Mapping[str, PublishedFamily]
 
 
@@ -73,7 +89,11 @@ def load_reference(name: str) -> Published:
     text = (files("fragility.references") / f"{name}.json").read_text(encoding="utf-8")
     fields: dict[str, Any] = json.loads(text)
     families = {key: _family(**value) for key, value in fields.pop("families").items()}
-    return Published(**fields | {"notes": tuple(fields["notes"])}, families=families)
+    runs = tuple(
+        PublishedRun(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
+        for one in fields.pop("runs")
+    )
+    return Published(**fields | {"notes": tuple(fields["notes"])}, runs=runs, families=families)
 
 
 def _family(settings: Mapping[str, Any], **fields: str) -> PublishedFamily:

@@ -101,6 +101,21 @@ def test_no_setting_is_missing(published: Published) -> None:
         assert here == set(arrays.get(family, {}))
 
 
+def test_the_pairs_of_figure_4_are_those_of_the_run_it_draws(published: Published) -> None:
+    (run,) = published.runs
+    values = published.families[run.family].settings[run.setting].values
+    # The text of the figure says 0.85; its points have another correlation, and a sign.
+    assert spearmanr(run.scores, run.effects).statistic == pytest.approx(-0.760, abs=5e-4)
+    assert pearsonr(run.scores, run.effects).statistic == pytest.approx(-0.836, abs=5e-4)
+    assert values["spearman"][run.run] == pytest.approx(
+        spearmanr(run.scores, run.effects).statistic, abs=1e-6
+    )
+    if ARRAYS.is_file():
+        source = json.loads(ARRAYS.read_text())[run.family][run.setting]
+        np.testing.assert_allclose(run.scores, source["est_loss_diffs"][run.run], rtol=1e-6)
+        np.testing.assert_allclose(run.effects, source["true_loss_diffs"][run.run], rtol=1e-6)
+
+
 def test_a_family_that_is_held_back_is_known(published: Published) -> None:
     assert published.families["IRIS/figure1_width_l2_selu"].settings == {}
 
