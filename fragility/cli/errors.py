@@ -5,7 +5,8 @@ from __future__ import annotations
 from fragility.errors import FragilityError, StudyError
 from fragility.study import rendering
 
-BUG = 1
+BUG = 70
+"""As EX_SOFTWARE of sysexits.h; 1 is for tasks that failed in a run that came to its end."""
 USAGE = 2
 
 

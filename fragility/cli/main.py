@@ -33,7 +33,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 some tasks failed, 2 usage or invalid study, "
-    "3 the store is locked or damaged, 130 interrupted (the same command continues).",
+    "3 the store is locked or damaged, 70 a bug in fragility, "
+    "130 interrupted (the same command continues).",
 )
 
 

@@ -35,4 +35,4 @@ def test_a_bug_is_one_line() -> None:
     message, code = render(KeyError("a\nb"))
     assert message.startswith("This is a bug in fragility: KeyError: ")
     assert "\n" not in message
-    assert code == 1
+    assert code == 70

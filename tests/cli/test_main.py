@@ -102,7 +102,7 @@ def test_a_bug_is_one_line_that_says_how_to_get_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing_doctor(monkeypatch, KeyError("slot\nhere"))
-    assert code_of("doctor", "--quick") == 1
+    assert code_of("doctor", "--quick") == 70
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("This is a bug in fragility: KeyError: ")
     assert "--debug" in line

@@ -99,6 +99,17 @@ def test_exit_codes(summary: RunSummary, code: int, pretend: Pretend, store: str
     assert code_of("run", "quickstart", "--store", store) == code
 
 
+def test_a_run_that_a_bug_ended_is_told_from_one_whose_tasks_failed(
+    monkeypatch: pytest.MonkeyPatch, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_study(*_: object) -> RunSummary:
+        raise KeyError("slot")
+
+    monkeypatch.setattr(pilot, "run_study", run_study)
+    assert code_of("run", "quickstart", "--store", store) == 70
+    assert capsys.readouterr().err.startswith("This is a bug in fragility: KeyError: ")
+
+
 def test_failures_are_repeated_on_stderr_and_folded(
     pretend: Pretend, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
