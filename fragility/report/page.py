@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -98,22 +99,31 @@ def page(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
     sections = [build(context) for build in SECTIONS]
     folder = resource("templates") / "report"
     script = (folder / "page.js").read_text(encoding="utf-8")
-    environment = Environment(
+    return (
+        _environment(folder)
+        .get_template("page.html")
+        .render(
+            title=source.run["title"] or source.run["study"],
+            sections=sections,
+            # Both are files of this package, not data of a study: nothing in them is escaped.
+            css=Markup((folder / "page.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=_hash(script),
+            tokens=TOKENS,
+            run_id=run_id,
+        )
+    )
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    """The templates of a folder: compiled once, however many pages are made of them."""
+    return Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
-        title=source.run["title"] or source.run["study"],
-        sections=sections,
-        # Both are files of this package, not data of a study: nothing in them is escaped.
-        css=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=_hash(script),
-        tokens=TOKENS,
-        run_id=run_id,
     )
 
 

@@ -38,6 +38,11 @@ def section(root: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
+def of_both(both: Path) -> dict:
+    return section(both)
+
+
+@pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("both")
     summary = run(BOTH, root)
@@ -45,8 +50,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_curves_are_mean_effects_of_each_size(both: Path) -> None:
-    data = section(both)
+def test_curves_are_mean_effects_of_each_size(both: Path, of_both: dict) -> None:
+    data = of_both
     (panel,) = data["tails"].panels
     assert panel.svg.startswith("<svg")
     table = [
@@ -68,8 +73,8 @@ def test_curves_are_mean_effects_of_each_size(both: Path) -> None:
         assert row["groups"] == ("6" if row["rule"] == "random" else "2")
 
 
-def test_doses_say_what_linearization_leaves(both: Path) -> None:
-    found = {(row["procedure"], row["estimator"]): row for row in section(both)["doses"]}
+def test_doses_say_what_linearization_leaves(both: Path, of_both: dict) -> None:
+    found = {(row["procedure"], row["estimator"]): row for row in of_both["doses"]}
     assert found["half", "exact"]["weight"] == "0.5"
     assert found["wide", "exact"]["weight"] == "2"
     pairs = np.array(

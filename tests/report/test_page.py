@@ -119,9 +119,9 @@ def test_every_figure_has_a_reading_a_query_and_rows(quickstart: str, depths: st
             assert "<svg" in figure
 
 
-def test_every_printed_query_runs(tmp_path: Path) -> None:
-    connection = world.depths(2).connection()
-    printed = printed_queries(page(connection, world.RUN))
+def test_every_printed_query_runs(depths: str, tmp_path: Path) -> None:
+    connection = world.depths(4).connection()
+    printed = printed_queries(depths)
     assert len(printed) > 10
     for sql in printed:
         connection.execute(sql).fetchall()
@@ -155,7 +155,9 @@ def test_a_run_without_anything_renders() -> None:
 
 
 def test_failed_tasks_are_named_with_their_reasons() -> None:
-    w = world.quickstart(failed=1, skipped=2)
+    w = world.World()
+    w.add("runs", world.run_row(failed=1, skipped=1))
+    world.populate(w, [world.Arm("linear")], tests=2)
     common = ("exact", None, None, None, "b")
     why = "the curvature matrix is singular"
     w.add("tasks", ("t1", "cell000r00", "estimate", *common, "failed", why, 1.0, None))
