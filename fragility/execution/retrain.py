@@ -16,7 +16,7 @@ from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.trajectory import LossTrajectory
 from fragility.execution.workbench import Workbench
 from fragility.numerics.network import Layout, Network
-from fragility.plan.identities import initialization_seed
+from fragility.plan.identities import initial_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
 from fragility.procedures import Chosen, Procedure
 from fragility.training import Recorder, Start
@@ -127,9 +127,7 @@ def _start(
     if not procedure.conduct.cold:
         return origin
     replicate = task.replicate or 0
-    return bench.initial(
-        planned, initialization_seed(planned.cell.seed, planned.cell.repeat, replicate)
-    )
+    return bench.initial(planned, initial_seed(planned.cell, replicate))
 
 
 def _memory(

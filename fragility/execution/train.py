@@ -14,7 +14,7 @@ from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.workbench import ITERATE, MEMORY, Workbench
 from fragility.numerics.evaluate import evaluate
 from fragility.numerics.losses import accuracy
-from fragility.plan.identities import initialization_seed
+from fragility.plan.identities import initial_seed
 from fragility.plan.tasks import Batch, PlannedCell
 from fragility.training import Recorder, Start
 
@@ -24,7 +24,7 @@ def train(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -> 
     outcome = Outcome(batch)
     cells = [bench.cell(task) for task in batch.tasks]
     layout = bench.network(cells[0]).layout
-    seeds = [initialization_seed(c.cell.seed, c.cell.repeat) for c in cells]
+    seeds = [initial_seed(c.cell) for c in cells]
     initial = [bench.initial(c, seed) for c, seed in zip(cells, seeds, strict=True)]
     n = cells[0].facts.n_train
     trainings = [c.cell.training for c in cells]

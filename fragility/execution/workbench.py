@@ -23,7 +23,7 @@ from fragility.numerics.paged import converted
 from fragility.numerics.squares import square_products
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
-from fragility.plan.identities import initialization_seed
+from fragility.plan.identities import initial_seed
 from fragility.plan.tasks import Batch, Plan, PlannedCell, Task
 from fragility.procedures import Chosen, Procedure
 from fragility.selectors import Candidates, Choice, Selector
@@ -133,7 +133,7 @@ class Workbench:
         )
         task = self.plan.tasks[train_id or planned.train_id]
         of = self.cell(task).cell
-        seed = initialization_seed(of.seed, of.repeat)
+        seed = initial_seed(of)
         start = partial(self.initial, self.cell(task), seed)
         restraints = of.regularization.restraints(of.training)
         followed = None

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from torch import Tensor, nn
 
 from fragility.errors import DataError
 from fragility.models._channel_scale import ChannelScale
 
 Activation = Literal["relu", "tanh", "selu", "gelu", "softplus", "sigmoid", "elu", "silu"]
-Initialization = Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "orthogonal"]
+
+
+class TorchSeed(BaseModel):
+    """torch's own initial values under a seed of its global generator.
+
+    Those of a script that calls `torch.manual_seed(14)` and then makes its layers, first to last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    torch_seed: NonNegativeInt
+    """Seed of the first repeat; every further repeat has the next one."""
+
+
+Scheme = Literal["torch", "xavier_normal", "xavier_uniform", "kaiming_normal", "orthogonal"]
+Initialization = Scheme | TorchSeed
 Normalization = Literal["none", "group", "batch"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -34,7 +50,7 @@ _WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def initialized(module: nn.Module, initialization: Initialization) -> nn.Module:
     """Returns the module with its affine layers' initial values: weights drawn so, biases 0."""
-    if initialization != "torch":
+    if isinstance(initialization, str) and initialization != "torch":
         for layer in module.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 _WEIGHTS[initialization](layer.weight)

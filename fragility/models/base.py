@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fragility.method import Method, Room
+from fragility.models._layers import TorchSeed
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Layout, Network
 from fragility.numerics.penalties import Penalty
@@ -20,6 +21,15 @@ class Model(Method):
     @abstractmethod
     def build(self, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Returns the module, initialized by torch's global generator."""
+
+    @property
+    def first_seed(self) -> int | None:
+        """The seed of the first repeat's initial values, the next repeat having the next one.
+
+        None: they come from the study's seed, as of every model whose `initialization` has none.
+        """
+        chosen = getattr(self, "initialization", None)
+        return chosen.torch_seed if isinstance(chosen, TorchSeed) else None
 
     @property
     def convex(self) -> bool:

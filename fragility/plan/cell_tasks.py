@@ -13,7 +13,7 @@ from fragility.numerics.network import parameter_words
 from fragility.numerics.noise import can_mask
 from fragility.plan.identities import (
     bootstrap_seed,
-    initialization_seed,
+    initial_seed,
     method_digest,
     slots_digest,
     training_digest,
@@ -248,11 +248,7 @@ class CellTasks:
         retrainings = []
         for removal in removals:
             # Only a cold start draws; its seed follows from the replicate in the identity.
-            seed = (
-                initialization_seed(cell.seed, cell.repeat, removal.replicate)
-                if procedure.conduct.cold
-                else None
-            )
+            seed = initial_seed(cell, removal.replicate) if procedure.conduct.cold else None
             order = order_seed(cell.seed, cell.repeat, retraining, removal, noisy=noisy)
             drawn = [] if order is None else [order]
             retrainings.append(

@@ -16,7 +16,7 @@ from fragility.models import Model
 from fragility.plan.catalog import Catalog
 from fragility.plan.cell_tasks import CellTasks
 from fragility.plan.fusion import STACK_BYTES, batches
-from fragility.plan.identities import initialization_seed, method_digest, training_digest
+from fragility.plan.identities import initial_seed, method_digest, training_digest
 from fragility.plan.orders import order_seed
 from fragility.plan.tasks import Plan, PlannedCell, Task
 from fragility.study.cells import Cell, cells
@@ -99,7 +99,7 @@ def _plan_cell(cell: Cell, catalog: Catalog) -> PlannedCell:
         method_digest(cell.model),
         digest(cell.regularization.identity()),
         training_digest(cell.training),
-        initialization_seed(cell.seed, cell.repeat),
+        initial_seed(cell),
     ]
     noisy = bool(cell.regularization.noise(cell.training))
     order = order_seed(cell.seed, cell.repeat, cell.training, noisy=noisy)

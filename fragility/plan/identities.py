@@ -7,12 +7,24 @@ from functools import lru_cache
 from fragility.identity import derive_seed, digest
 from fragility.method import Method
 from fragility.selectors import Selector
+from fragility.study.cells import Cell
 from fragility.training import Training
 
 
 def initialization_seed(study_seed: int, repeat: int, replicate: int = 0) -> int:
     """Returns the seed of initial values; replicate 0 is the base model's own."""
     return derive_seed(study_seed, "initialization", repeat, replicate)
+
+
+def initial_seed(cell: Cell, replicate: int = 0) -> int:
+    """Returns the seed of a cell's initial values: the study's, or where it gives one its model's.
+
+    Replicates of a cold start beside the first have the study's.
+    """
+    first = cell.model.first_seed
+    if first is None or replicate:
+        return initialization_seed(cell.seed, cell.repeat, replicate)
+    return first + cell.repeat
 
 
 def bootstrap_seed(study_seed: int) -> int:

@@ -94,6 +94,13 @@ def message(error: ErrorDetails, node: Node | None) -> str:
     return f"expected {expected}, got {got(node)}.{hint}"
 
 
+def nearest(error: ErrorDetails, node: Node | None) -> str:
+    """Returns which of the words that an error lists may be meant by the one that stands there."""
+    if error["type"] in ("literal_error", "enum") and node and isinstance(node.value, str):
+        return did_you_mean(node.value, [w.strip("'") for w in _alternatives(error.get("ctx", {}))])
+    return ""
+
+
 def got(node: Node | None) -> str:
     """Returns what stands in the file, in words."""
     if node is None or node.value is None:

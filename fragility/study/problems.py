@@ -17,6 +17,7 @@ from fragility.study.messages import (
     got,
     listed,
     message,
+    nearest,
     quoted,
     shortened,
     unknown,
@@ -105,7 +106,8 @@ class _Found:
             if "a number" in known:
                 known = [want for want in known if want != "a whole number"]
             if known:
-                text = f"expected {' or '.join(known)}, got {got(self.node)}."
+                near = "".join(nearest(one, self.node) for one in (self.error, *self.others))
+                text = f"expected {' or '.join(known)}, got {got(self.node)}.{near}"
         if room and room.room and str(self.node.value) in room.room.methods:
             text += f" Write {quoted(flow({'kind': self.node.plain()}))}."
         return problem_at(self._place(text), self.path, text)

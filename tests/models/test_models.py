@@ -72,6 +72,20 @@ def test_torch_initialization_is_uniform_in_the_fan_in() -> None:
         assert float(values.std()) == pytest.approx(bound / sqrt(3), rel=0.1)
 
 
+def test_a_torch_seed_gives_the_values_of_a_script_that_sets_it_and_makes_its_layers() -> None:
+    fields = {"width": 5, "depth": 2, "initialization": {"torch_seed": 14}}
+    model = MLP.model_validate({"kind": "mlp", **fields})
+    assert model.first_seed == 14
+    found = model.initial((4,), 3, model.first_seed, torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(14)
+        layers = [torch.nn.Linear(4, 5), torch.nn.Linear(5, 5), torch.nn.Linear(5, 3)]
+    theirs = [value for layer in layers for value in (layer.weight, layer.bias)]
+    assert len(found) == len(theirs)
+    for mine, value in zip(found.values(), theirs, strict=True):
+        assert torch.equal(mine, value.detach())
+
+
 @pytest.mark.parametrize(
     ("initialization", "deviation"),
     [

@@ -99,7 +99,11 @@ FIELDS: dict[str, tuple[st.SearchStrategy[Any], Direct]] = {
     "datasets.s.subset": (st.builds(lambda n: {"train": n}, st.integers(10, 20)), train),
     "models.net.hidden": (st.lists(st.integers(1, 5), min_size=1, max_size=2), train),
     "models.net.activation": (st.sampled_from(["tanh", "relu", "gelu"]), train),
-    "models.net.initialization": (st.sampled_from(["torch", "orthogonal"]), train),
+    "models.net.initialization": (
+        st.sampled_from(["torch", "orthogonal"])
+        | st.builds(lambda seed: {"torch_seed": seed}, st.integers(0, 99)),
+        train,
+    ),
     "regularization.l2.strength": (small, train),
     "regularization.l2.parameters": (st.sampled_from(["all", "weights"]), train),
     "training.adam.steps": (st.integers(0, 1000), train),
@@ -453,6 +457,21 @@ def test_seeds_follow_the_documented_rule() -> None:
     assert identities.initialization_seed(5, 2) == derive_seed(5, "initialization", 2, 0)
     assert identities.initialization_seed(5, 2, 3) == derive_seed(5, "initialization", 2, 3)
     assert identities.bootstrap_seed(5) == derive_seed(5, "bootstrap")
+
+
+def test_a_model_s_own_seed_counts_up_over_the_repeats() -> None:
+    seeded = {"models.net.initialization": {"torch_seed": 14}, "repeats": 3}
+    found = [planned.cell for planned in plan(changed(TINY, seeded)).cells]
+    assert [identities.initial_seed(cell) for cell in found] == [14, 15, 16]
+    assert len({planned.train_id for planned in plan(changed(TINY, seeded)).cells}) == 3
+    # Further replicates of a cold start are none of the script's.
+    assert identities.initial_seed(found[1], 2) == identities.initialization_seed(0, 1, 2)
+    other = plan(changed(TINY, {**seeded, "seed": 1})).cells
+    assert [identities.initial_seed(planned.cell) for planned in other] == [14, 15, 16]
+    plain = plan(changed(TINY, {"repeats": 2})).cells
+    assert [identities.initial_seed(planned.cell) for planned in plain] == [
+        identities.initialization_seed(0, repeat) for repeat in range(2)
+    ]
 
 
 def test_no_two_cells_or_replicates_share_initial_values() -> None:

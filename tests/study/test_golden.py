@@ -31,6 +31,12 @@ def test_messages(path):
     assert shown(path) == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
+def test_a_word_that_may_be_a_mapping_too_has_its_nearest():
+    mlp = "kind: mlp, hidden: [3], initialization: torhc"
+    (found,) = problems(STUDY.replace("kind: linear", mlp))
+    assert found.endswith("or a mapping, got the text `torhc`. Did you mean `torch`?")
+
+
 def test_known_methods_are_all_listed():
     (found,) = problems(STUDY.replace("kind: linear", "kind: quadratic"))
     known = ", ".join(f"`{kind}`" for kind in MODELS.methods)

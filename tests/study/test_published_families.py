@@ -21,7 +21,10 @@ STRENGTH = 0.005
 
 @dataclass(frozen=True)
 class Script:
-    """What a family's scripts did; `damped` are the sizes at which H + 0.001 I was inverted."""
+    """What a family's scripts did; `damped` are the sizes at which H + 0.001 I was inverted.
+
+    `deepest` is the activation of depth 8 where it is another, `seed` what `torch.manual_seed` got.
+    """
 
     family: str
     sizes: tuple[int, ...] = DEPTHS
@@ -29,6 +32,8 @@ class Script:
     dropped: bool = False
     averages: bool = False
     activation: str = "selu"
+    deepest: str | None = None
+    seed: int | None = None
     retrained: str = "all"
     damped: tuple[int, ...] = ()
 
@@ -40,6 +45,13 @@ SCRIPTS = {
     "iris-depth-tanh": Script("figure1_l2_tanh", dropped=True, activation="tanh"),
     "iris-depth-tanh-no-l2": Script(
         "figure1_nol2_tanh", decay=False, dropped=True, activation="tanh"
+    ),
+    "iris-depth-tanh-goodseed": Script(
+        "figure1_depth_tanh_goodseed",
+        activation="tanh",
+        deepest="selu",
+        seed=14,
+        retrained="last_layer",
     ),
     "iris-depth-swa": Script("figure1_depth_l2_selu_swa", dropped=True, averages=True),
     "iris-depth-no-l2-swa": Script(
@@ -88,7 +100,9 @@ def test_the_published_side_is_that_of_its_scripts(name: str) -> None:
         assert isinstance(model, MLP)
         assert isinstance(estimator, Exact)
         assert isinstance(procedure, LeaveOneOut)
-        assert model.activation == script.activation
+        deepest = script.deepest if size(cell) == DEPTHS[-1] else None
+        assert model.activation == (deepest or script.activation)
+        assert model.first_seed == script.seed
         strengths = [part.strength for part in parts(cell) if isinstance(part, WeightDecay)]
         assert strengths == [STRENGTH] * script.decay
         averages = [part for part in parts(cell) if isinstance(part, SWA)]
