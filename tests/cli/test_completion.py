@@ -1,36 +1,51 @@
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from tests.cli import small
+from tests.cli.test_main import code_of
+
+
+def completing(line: str, **environment: str) -> dict[str, str]:
+    """What bash sets for `line`, whose last word is being typed."""
+    return {
+        "_FRAGILITY_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+        **environment,
+    }
 
 
 def completed(line: str, cwd: Path, **environment: str) -> list[str]:
-    """What bash is offered for `line`, whose last word is being typed."""
-    program = "import sys; from fragility.cli.main import main; main(); "
-    words = line.split(" ")
+    """What bash is offered for `line`."""
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.chdir(cwd)
+        for name, value in completing(line, **environment).items():
+            patch.setenv(name, value)
+        assert code_of() == 0
+    assert errors.getvalue() == ""
+    return output.getvalue().split()
+
+
+def test_commands(tmp_path: Path) -> None:
+    """By a process of its own, as bash asks."""
+    program = "from fragility.cli.main import main; main()"
+    environment = {**os.environ, **completing("fragility re")}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=cwd,
-        env={
-            **os.environ,
-            "_FRAGILITY_COMPLETE": "complete_bash",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(len(words) - 1),
-            **environment,
-        },
+        cwd=tmp_path,
+        env=environment,
         capture_output=True,
         text=True,
     )
     assert done.stderr == ""
-    return done.stdout.split()
-
-
-def test_commands(tmp_path: Path) -> None:
-    assert completed("fragility re", tmp_path) == ["report"]
+    assert done.stdout.split() == ["report"] == completed("fragility re", tmp_path)
 
 
 def test_studies_are_the_shipped_ones_and_the_files_here(tmp_path: Path) -> None:
