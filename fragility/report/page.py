@@ -99,19 +99,16 @@ def page(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
     sections = [build(context) for build in SECTIONS]
     folder = resource("templates") / "report"
     script = (folder / "page.js").read_text(encoding="utf-8")
-    return (
-        _environment(folder)
-        .get_template("page.html")
-        .render(
-            title=source.run["title"] or source.run["study"],
-            sections=sections,
-            # Both are files of this package, not data of a study: nothing in them is escaped.
-            css=Markup((folder / "page.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_hash=_hash(script),
-            tokens=TOKENS,
-            run_id=run_id,
-        )
+    template = _environment(folder).get_template("page.html")
+    return template.render(
+        title=source.run["title"] or source.run["study"],
+        sections=sections,
+        # Both are files of this package, not data of a study: nothing in them is escaped.
+        css=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=_hash(script),
+        tokens=TOKENS,
+        run_id=run_id,
     )
 
 

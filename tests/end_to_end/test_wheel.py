@@ -46,9 +46,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (wheel,) = folder.glob("fragility-*.whl")
     environment = folder / "environment"
-    venv.create(environment, with_pip=True, symlinks=True)
-    python = environment / "bin" / "python"
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel, cwd=folder)
+    venv.create(environment, with_pip=False, symlinks=True)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python")
+    run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=folder)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = environment / "lib" / version / "site-packages"
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")

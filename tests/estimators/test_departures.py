@@ -225,8 +225,8 @@ def test_given_the_curvature_times_the_gradient_it_ends_at_products_of_gradients
     test, train, _ = last_layer(dropped=False)
     found = scores(
         LiSSA,
-        scale=10,
-        depth=20000,
+        scale=3,
+        depth=1500,
         departures={"right_side": "curvature_times_gradient"},
     )
     np.testing.assert_allclose(found, test @ train.T / 40, rtol=1e-6, atol=1e-9)

@@ -16,8 +16,8 @@ from tests.tiny import RIDGE, TINY, changed, everything, run
 LONG = changed(
     TINY,
     {
-        "training.adam.steps": 60,
-        "procedures.warm.steps": 60,
+        "training.adam.steps": 30,
+        "procedures.warm.steps": 30,
         "procedures.warm.record_every": 7,
         "training.adam.schedule": {"kind": "plateau", "patience": 2},
     },

@@ -20,11 +20,13 @@ from fragility.report.control_statistics import Inside, drawn, half_against_half
 from fragility.report.controls import stored
 from fragility.report.leverage import cross_entropy, leverages, squared_error
 from fragility.report.page import page
+from fragility.report.sections import controls, head
 from fragility.report.source import Source
 from fragility.store import control_queries as ask
 from fragility.store.queries import connect, query
 from fragility.store.report_queries import Query
-from tests.report.world import RUN, quickstart
+from tests.report.conftest import PageOf
+from tests.report.world import quickstart
 from tests.tiny import TINY, run
 
 Values = Any
@@ -268,8 +270,8 @@ def test_a_failed_control_stands_before_every_verdict(
     assert verdict.index(f"Controls failed: {told}.") < verdict.index("verdicts")
 
 
-def test_a_store_without_controls_says_so() -> None:
-    html = page(quickstart().connection(), RUN)
+def test_a_store_without_controls_says_so(page_of: PageOf) -> None:
+    html = page_of(quickstart().connection(), head.section, controls.section)
     assert "<b>Controls:</b> not run" in html
     assert "The shipped controls are not in this store." in html
     assert "Random scores, this study" in html

@@ -10,11 +10,11 @@ import pytest
 from fragility.report import curvature, spectra
 from fragility.report.context import Context
 from fragility.report.figures.spectrum import Signed, scale_of
-from fragility.report.page import page
 from fragility.report.sections import convergence
 from fragility.report.source import Source
 from fragility.store import curvature_queries as curved
 from tests.report import world
+from tests.report.conftest import PageOf
 from tests.report.test_page import assert_sound, printed_queries
 
 HESSIAN = "hessian of all parameters"
@@ -213,20 +213,20 @@ def test_the_axis_holds_rounding_and_damping() -> None:
 @pytest.mark.parametrize(
     "values", [[0.0, 0.0], [1e-30, 1.0], [-5.0, -1.0], [3.0], [-1e-3, 1e300], [1e-3] * 500]
 )
-def test_any_spectrum_is_drawn(values: list[float]) -> None:
+def test_any_spectrum_is_drawn(values: list[float], page_of: PageOf) -> None:
     w = study(world.Arm("mlp"))
     spectrum(w, "cell000r00", "d", values)
     estimator(w, "cell000r00", "exact", 0.01)
-    text = assert_sound(page(w.connection(), world.RUN))
+    text = assert_sound(page_of(w.connection(), convergence.section))
     assert "The spectrum of the curvature" in text
 
 
-def test_every_query_of_the_section_runs_on_its_own() -> None:
+def test_every_query_of_the_section_runs_on_its_own(page_of: PageOf) -> None:
     w = study(world.Arm("mlp"))
     spectrum(w, "cell000r00", "d", [0.1, 1.0])
     estimator(w, "cell000r00", "exact", 0.01)
     connection = w.connection()
-    printed = printed_queries(page(connection, world.RUN))
+    printed = printed_queries(page_of(connection, convergence.section))
     for query in (curved.MOVED, curved.DAMPINGS, curved.EFFECTIVE, curved.KEPT):
         assert query.sql in printed
     assert any("chosen(cell_id, matrix)" in sql for sql in printed)

@@ -15,11 +15,12 @@ from scipy import stats
 from fragility.datasets._appearance import png
 from fragility.report.context import Context
 from fragility.report.examples import Shown, gather
-from fragility.report.page import page, render
+from fragility.report.page import render
 from fragility.report.sections.examples import Figure, section, signed
 from fragility.report.source import Source
 from fragility.report.text import interval, number
 from tests.report import world
+from tests.report.conftest import PageOf
 from tests.report.test_page import assert_sound
 from tests.tiny import TINY, changed, rows, run
 
@@ -140,9 +141,9 @@ def test_planted_examples_are_marked_by_the_names_of_classes() -> None:
     assert any("planted is marked" in note for note in figure.notes)
 
 
-def test_the_page_shows_pictures_with_words_for_them() -> None:
+def test_the_page_shows_pictures_with_words_for_them(page_of: PageOf) -> None:
     w = made(replicates=3)
-    html = page(w.connection(), world.RUN)
+    html = page_of(w.connection(), section)
     text = assert_sound(html)
     images = re.findall(r"<img [^>]*>", html)
     assert len(images) == 3 * (1 + 4 * 8)
@@ -157,13 +158,13 @@ def test_the_page_shows_pictures_with_words_for_them() -> None:
         assert "fragility" not in figure
 
 
-def test_a_training_example_without_a_picture_keeps_its_place() -> None:
-    html = page(made(kept=range(3)).connection(), world.RUN)
+def test_a_training_example_without_a_picture_keeps_its_place(page_of: PageOf) -> None:
+    html = page_of(made(kept=range(3)).connection(), section)
     assert_sound(html)
     assert html.count('<span class="blank"') > 20
 
 
-def test_columns_become_a_table() -> None:
+def test_columns_become_a_table(page_of: PageOf) -> None:
     w = made(kept=range(0))
     evil = "<b>width</b>"
     for row in w.rows["examples"]:
@@ -180,7 +181,7 @@ def test_columns_become_a_table() -> None:
     assert figure.tested.columns == ["0", number(0.0), "Ulm"]
     assert dict(figure.facts)["label"] == "1.23"
     assert dict(figure.facts)["prediction"] == number(-2.0)
-    html = page(w.connection(), world.RUN)
+    html = page_of(w.connection(), section)
     assert "Ulm" in assert_sound(html)
     assert evil not in html
     assert "<img" not in html
@@ -216,7 +217,7 @@ def test_few_of_many_are_shown() -> None:
     assert "Shown are 4 of 9 arms" in section(context(w)).data["lead"]
 
 
-def test_estimators_that_know_nothing_come_last_and_many_are_folded() -> None:
+def test_estimators_that_know_nothing_come_last_and_many_are_folded(page_of: PageOf) -> None:
     w = made(estimators=("a", "b", "c", "d", "random"))
     w.rows["runs"].clear()
     text = "estimators:\n  random: {kind: random}\n  a: {kind: cg}\n"
@@ -224,7 +225,7 @@ def test_estimators_that_know_nothing_come_last_and_many_are_folded() -> None:
     figure = figures(w)[0]
     assert [group.title for group in figure.shown][:3] == ["a", "b", "c"]
     assert [group.title for group in figure.folded] == ["d", "random"]
-    assert "2 more estimators" in assert_sound(page(w.connection(), world.RUN))
+    assert "2 more estimators" in assert_sound(page_of(w.connection(), section))
 
 
 def test_a_copy_of_the_test_image_helps_it_most(tmp_path: Path) -> None:
