@@ -15,7 +15,6 @@ from torch import Tensor
 from fragility.errors import MethodFailure
 from fragility.execution.checkpoint import StackCheckpoint
 from fragility.identity import derive_seed
-from fragility.models._channel_scale import standardized, takes_statistics
 from fragility.numerics.evaluate import evaluate, features_of
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Network
@@ -152,17 +151,16 @@ class Workbench:
     def initial(self, planned: PlannedCell, seed: int) -> dict[str, Tensor]:
         """Returns the initial parameters of a seed.
 
-        Those of a batch normalization follow from the training examples, all of them: what is
-        removed later is among them, before and after.
+        A model's may follow from the training examples, all of them: what is removed later is among
+        them, before and after.
         """
         facts, cell = planned.facts, planned.cell
         dtype = cell.training.torch_dtype
         drawn = cell.model.initial(facts.input_shape, facts.outputs, seed, dtype)
         values = {name: value.to(self.device) for name, value in drawn.items()}
-        network = self.network(planned)
-        if takes_statistics(network):
-            return standardized(network, values, self.examples(planned, dtype).inputs)
-        return values
+        return cell.model.from_data(
+            self.network(planned), values, lambda: self.examples(planned, dtype).inputs
+        )
 
     def test_points(self, planned: PlannedCell, procedure: Procedure) -> Choice:
         """Returns the test points that a procedure measures on.

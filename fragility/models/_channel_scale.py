@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
-
-from fragility.numerics.network import Network
-
-EXAMPLES = 1024
-"""Most training examples, evenly spaced, whose mean and variance a network begins with."""
 
 _EPSILON = 1e-5
 """Added to variances, as torch's batch normalization does."""
@@ -34,45 +27,10 @@ class ChannelScale(nn.Module):
         shape = (1, -1, *(1 for _ in inputs.shape[2:]))
         return inputs * self.weight.view(shape) + self.bias.view(shape)
 
-
-def takes_statistics(network: Network) -> bool:
-    """Whether a network has initial values that follow from its training examples."""
-    return any(isinstance(layer, ChannelScale) for layer in network.module.modules())
-
-
-def standardized(
-    network: Network, parameters: Mapping[str, Tensor], inputs: Tensor
-) -> dict[str, Tensor]:
-    """Returns the parameters with every scale and shift set to standardize what it is given.
-
-    Each channel then has mean 0 and variance 1 over these examples, and their pixels, at these
-    parameters; layers are taken in the order of the forward pass. Statistics are in float64.
-
-    Args:
-        network: the architecture.
-        parameters: initial values, left as they are.
-        inputs: training examples, shape (n, ...); of more than `EXAMPLES` every k-th counts.
-    """
-    found = dict(parameters)
-    names = {id(layer): name for name, layer in network.module.named_modules()}
-
-    def scale(layer: nn.Module, given: tuple[Tensor, ...], _: Tensor) -> Tensor:
-        over = [d for d in range(given[0].dim()) if d != 1]
-        mean = given[0].mean(dim=over, dtype=torch.float64, keepdim=True)
-        variance = (given[0] - mean).square().mean(dim=over, keepdim=True)
+    def from_data(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Returns values that give each channel mean 0 and variance 1 over examples and pixels."""
+        over = [d for d in range(inputs.dim()) if d != 1]
+        mean = inputs.mean(dim=over, keepdim=True)
+        variance = (inputs - mean).square().mean(dim=over, keepdim=True)
         weight = (variance + _EPSILON).rsqrt()
-        name = names[id(layer)]
-        for which, value in (("weight", weight), ("bias", -mean * weight)):
-            own = f"{name}.{which}" if name else which
-            found[own] = value.flatten().to(parameters[own])
-        return (given[0] * weight - mean * weight).to(given[0])
-
-    layers = [m for m in network.module.modules() if isinstance(m, ChannelScale)]
-    handles = [layer.register_forward_hook(scale) for layer in layers]
-    try:
-        with torch.no_grad():
-            network(parameters, inputs[:: -(-len(inputs) // EXAMPLES)])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+        return {"weight": weight.flatten(), "bias": (-mean * weight).flatten()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from fragility.method import Method, Room
+from fragility.models._data_dependent import data_dependent
 from fragility.models._layers import TorchSeed
 from fragility.numerics.losses import Loss, loss_for
 from fragility.numerics.network import Layout, Network
@@ -77,6 +79,21 @@ class Model(Method):
             torch.manual_seed(seed)
             module = self.build(input_shape, outputs)
         return {name: p.detach().to(dtype) for name, p in module.named_parameters()}
+
+    def from_data(
+        self, network: Network, values: Mapping[str, Tensor], examples: Callable[[], Tensor]
+    ) -> dict[str, Tensor]:
+        """Returns initial values that have seen the training examples.
+
+        Those of layers that have a method `from_data(inputs)` come from it, given what reaches the
+        layer; it returns values of its parameters by their names. All others are left as they are.
+
+        Args:
+            network: the architecture.
+            values: what `initial` drew.
+            examples: gives all training examples, shape (n, ...), whatever is removed later.
+        """
+        return data_dependent(network, values, examples)
 
 
 @lru_cache(maxsize=256)

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from fragility.datasets import DATASETS, Data, facts
 from fragility.errors import DataError, FragilityError, StudyError, UsageError
 from fragility.execution.code import imported
 from fragility.execution.events import RunSummary
 from fragility.execution.run import RunOptions, run_study
+from fragility.execution.workbench import Workbench
 from fragility.plan import compile_study
 from fragility.plan.catalog import Catalog
 from fragility.plan.summary import summarize
+from fragility.store import Store
 from fragility.store.runs import last_resolved
 from fragility.study.cells import cells
 from fragility.study.load import LoadedStudy, load_text
@@ -86,6 +89,23 @@ def returning(what):
         "labels": {"x_train": x[1:], "y_train": y[1:] + 0.5},
         "unlike": {"x_train": x[1:], "y_train": y[1:], "x_test": x[1:, :1], "y_test": y[1:]},
     }[what]
+
+
+class Standardized(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        zeros = nn.Linear(features, 1).weight.detach()[0] * 0
+        self.mean, self.scale = nn.Parameter(zeros), nn.Parameter(zeros + 1)
+
+    def forward(self, inputs):
+        return (inputs - self.mean) * self.scale
+
+    def from_data(self, inputs):
+        return {"mean": inputs.mean(dim=0), "scale": 1 / inputs.std(dim=0)}
+
+
+def standardized(input_shape, outputs):
+    return nn.Sequential(Standardized(input_shape[0]), nn.Linear(input_shape[0], outputs))
 """
 
 
@@ -303,3 +323,19 @@ def test_the_example_of_the_documentation_runs(folder: Path) -> None:
     options = RunOptions(device="cpu", allow_code=True)
     summary = run_study(study, folder / "results", options, lambda event: None)
     assert (summary.ok, summary.failed) == (len(planned), 0)
+
+
+def test_a_layer_of_its_own_begins_with_what_it_takes_from_the_training_examples(
+    folder: Path,
+) -> None:
+    study = changed(TINY, {"models": {"net": named("standardized")}, "training.adam.steps": 0})
+    assert run(folder, study).failed == 0
+    plan = compile_study(loaded(folder, study))
+    (planned,) = plan.cells
+    catalog = Catalog(folder)
+    inputs = catalog.data(planned.cell.dataset, planned.cell.seed).train.inputs
+    with Store.open(folder / "results", write=False) as store:
+        bench = Workbench(plan, catalog, store, torch.device("cpu"))
+        found = bench.parameters(planned)
+    np.testing.assert_allclose(found["0.mean"], inputs.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found["0.scale"], 1 / inputs.std(axis=0, ddof=1), rtol=1e-6)

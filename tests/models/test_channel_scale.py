@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from fragility.errors import UsageError
 from fragility.execution.workbench import Workbench
-from fragility.models._channel_scale import (
-    EXAMPLES,
-    ChannelScale,
-    standardized,
-    takes_statistics,
-)
+from fragility.models._channel_scale import ChannelScale
+from fragility.models._data_dependent import EXAMPLES, data_dependent
 from fragility.models.base import Model
 from fragility.models.resnet import ResNet
 from fragility.models.torchvision import Torchvision
@@ -28,6 +26,12 @@ from fragility.store import Store
 from tests.tiny import TINY, changed, load, run
 
 SMALL = (3, 32, 32)
+
+
+def standardized(
+    network: Network, values: Mapping[str, torch.Tensor], examples: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    return data_dependent(network, values, lambda: examples)
 
 
 def images(n: int, shape: tuple[int, ...] = SMALL) -> torch.Tensor:
@@ -45,7 +49,6 @@ def test_at_the_initial_values_it_is_torch_s_batch_normalization(name: str) -> N
     model = Torchvision(name=name, normalization="batch")
     network = model.network(SMALL, 4)
     values = model.initial(SMALL, 4, 3, torch.float64)
-    assert takes_statistics(network)
     assert [n for n, _ in theirs.named_parameters()] == list(values)
     examples = images(6)
     found = network(standardized(network, values, examples), examples)
@@ -105,6 +108,60 @@ def test_a_channel_without_variance_stays_finite() -> None:
     found = standardized(network, values, torch.full((5, 2, 1, 1), 3.0))
     assert all(bool(torch.isfinite(value).all()) for value in found.values())
     assert float(network(found, torch.full((5, 2, 1, 1), 3.0)).std()) < 10
+
+
+class Centred(nn.Module):
+    """A layer of a study's own: it hands on what is left beside the mean, times a scale."""
+
+    def __init__(self, features: int, **others: torch.Tensor) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(features))
+        self.scale = nn.Parameter(torch.full((features,), 2.0))
+        self.others = others
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return (inputs - self.mean) * self.scale
+
+    def from_data(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"mean": inputs.mean(dim=0), **self.others}
+
+
+def test_any_layer_may_take_its_values_from_what_it_is_given() -> None:
+    linear = nn.Linear(3, 3)
+    network = Network(nn.Sequential(Centred(3), linear, Centred(3)))
+    values = {name: p.detach() for name, p in network.module.named_parameters()}
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(1)) + 5
+    found = standardized(network, values, x)
+    torch.testing.assert_close(found["0.mean"], x.mean(dim=0))
+    # The second is given what the first one makes at the values it has given.
+    through = linear((x - x.mean(dim=0)) * 2).detach()
+    torch.testing.assert_close(found["2.mean"], through.mean(dim=0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(network(found, x).mean(dim=0), torch.zeros(3), rtol=0, atol=1e-5)
+    same = ["0.scale", "1.weight", "1.bias", "2.scale"]
+    assert all(torch.equal(found[name], values[name]) for name in same)
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert not bool(values["0.mean"].any())
+
+
+def test_without_such_a_layer_no_examples_are_read() -> None:
+    network = Network(nn.Linear(3, 2))
+    values = dict(network.module.named_parameters())
+
+    def none() -> torch.Tensor:
+        raise AssertionError("nothing asked for examples")
+
+    assert data_dependent(network, values, none) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [("maen", torch.zeros(3), "`maen`, which is none"), ("scale", torch.zeros(1), r"\(1,\), not")],
+)
+def test_values_of_no_parameter_are_refused(name: str, value: torch.Tensor, message: str) -> None:
+    network = Network(Centred(3, **{name: value}))
+    values = {n: p.detach() for n, p in network.module.named_parameters()}
+    with pytest.raises(UsageError, match=message):
+        standardized(network, values, torch.ones(4, 3))
 
 
 def test_a_study_trains_and_retrains_from_such_values(tmp_path: Path) -> None:
