@@ -33,10 +33,12 @@ FAILED = replace(
 Started = list[tuple[LoadedStudy, Path, RunOptions]]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    small.write(tmp_path / "results")
-    return str(tmp_path / "results")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Runs are only made to end here: nothing writes to it."""
+    root = tmp_path_factory.mktemp("written") / "results"
+    small.write(root)
+    return str(root)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import spatial, stats
 
@@ -97,6 +97,7 @@ def weighted_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize("kind", ORACLES)
+@settings(max_examples=60)
 @given(pairs=weighted_pairs())
 def test_integer_weights_repeat_rows(
     kind: str, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -123,6 +124,7 @@ def test_larger_samples(kind: str, n: int, decimals: int, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40)
 @given(pairs=weighted_pairs(), factor=st.sampled_from([1e-6, 0.37, 3.0, 1e9]))
 def test_only_relative_weights_count(
     kind: str, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], factor: float

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -12,10 +13,17 @@ from fragility.store import RunEnd, Store, queries
 from tests.store import samples
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("filled")
+    samples.fill(root)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    samples.fill(tmp_path)
-    return tmp_path
+def root(filled: Path, tmp_path: Path) -> Path:
+    """A copy, for what a test does to it."""
+    return shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture
