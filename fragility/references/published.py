@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -89,11 +89,12 @@ def load_reference(name: str) -> Published:
     text = (files("fragility.references") / f"{name}.json").read_text(encoding="utf-8")
     fields: dict[str, Any] = json.loads(text)
     families = {key: _family(**value) for key, value in fields.pop("families").items()}
-    runs = tuple(
-        PublishedRun(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
-        for one in fields.pop("runs")
-    )
+    runs = tuple(_run(**one) for one in fields.pop("runs"))
     return Published(**fields | {"notes": tuple(fields["notes"])}, runs=runs, families=families)
+
+
+def _run(scores: Sequence[float], effects: Sequence[float], **fields: Any) -> PublishedRun:
+    return PublishedRun(**fields, scores=tuple(scores), effects=tuple(effects))
 
 
 def _family(settings: Mapping[str, Any], **fields: str) -> PublishedFamily:

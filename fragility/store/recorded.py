@@ -16,6 +16,7 @@ import duckdb
 
 from fragility.errors import UsageError
 from fragility.store import queries
+from fragility.store.recorded_examples import gather
 from fragility.store.report_queries import Query, text
 
 RUNS_FILE = "runs.parquet"
@@ -130,22 +131,10 @@ def record(chosen: Sequence[Recording], folder: Path) -> list[Path]:
         queries.export(one.root, run(one.run_id, one.root).sql, facts[-1], run=one.run_id)
         paths.append(folder / f"{one.study}.parquet")
         queries.export(one.root, values(one.metrics).sql, paths[-1], run=one.run_id)
-    _gather(facts, paths[0])
+    gather(facts, paths[0], "study")
     for name in set(before) - {one.study for one in chosen}:
         (folder / f"{name}.parquet").unlink(missing_ok=True)
     return paths
-
-
-def _gather(parts: Sequence[Path], path: Path) -> None:
-    """Writes the rows of several files, by study, as one, and removes them."""
-    written = path.with_name(f".{path.name}")
-    listed = ", ".join(text(str(part)) for part in parts)
-    with duckdb.connect() as connection:
-        rows = f"SELECT * FROM read_parquet([{listed}], union_by_name = true) ORDER BY study"
-        connection.execute(f"COPY ({rows}) TO {text(str(written))} (FORMAT parquet)")
-    written.replace(path)
-    for part in parts:
-        part.unlink()
 
 
 def studies(folder: Path) -> list[tuple[str, str]]:

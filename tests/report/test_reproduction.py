@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -17,12 +18,12 @@ from fragility.errors import UsageError
 from fragility.execution.run import RunOptions, run_study
 from fragility.references import load_reference
 from fragility.report.published import against
-from fragility.report.reproduction import beside, claims, others, page
+from fragility.report.reproduction import beside, claims, figure_2, others, page
 from fragility.report.reproduction.export import export
 from fragility.report.reproduction.families import Family, Study, families, load, median
 from fragility.report.reproduction.publications import publication
 from fragility.report.source import Source
-from fragility.store import queries, recorded, runs
+from fragility.store import queries, recorded, recorded_examples, runs
 from fragility.study.load import load_study
 
 REFERENCE = load_reference("epifano-2023")
@@ -131,7 +132,7 @@ def test_what_is_no_more_recorded_leaves_the_folder(made: tuple[Path, Path]) -> 
     export([made[0]], folder)
 
     assert recorded.studies(folder) == recorded.studies(made[1])
-    assert sorted(path.suffix for path in folder.iterdir()) == [".md", ".parquet", ".parquet"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".md", *[".parquet"] * 4]
 
 
 @pytest.mark.parametrize(
@@ -262,9 +263,75 @@ def test_its_queries_return_its_rows(
     monkeypatch.chdir(made[1].parent)
     found = re.findall(r"`(SELECT [^`]+)`", rendered)
 
-    assert len(found) == 2
-    for sql in found:
-        assert len(duckdb.sql(sql).fetchall()) >= 2 * 5 * 4 * 2
+    assert len(found) == 6
+    # Of the family, of the three claims, under figures 1 and 3, and of the single runs.
+    runs, pairs, arms = 2 * 5, 2 * 2, 2
+    assert [len(duckdb.sql(sql).fetchall()) for sql in found] == [
+        runs * (2 * pairs + 5), runs * 2 * pairs, runs * pairs, runs * 2, 2 * arms * (6 + 1),
+        arms * (6 + 1),
+    ]  # fmt: skip
+
+
+def test_single_runs_are_drawn_from_the_pairs_of_the_store(made: tuple[Path, Path]) -> None:
+    store, folder = made
+    pairs = recorded_examples.rows(folder, recorded_examples.PAIRS_FILE)
+    lines = recorded_examples.rows(folder, recorded_examples.TRAJECTORIES_FILE)
+    sql = """SELECT corr(s.score, e.effect) FROM effects e JOIN cells c USING (cell_id)
+             JOIN scores s USING (cell_id, test_point, train_point)
+             WHERE s.estimator = '{0}' AND e.procedure = '{0}' AND c.arm = 'depth=2'
+             AND c.repeat = 0"""
+
+    for name in ("published", "corrected"):
+        here = [r for r in pairs if (r["arm"], r["estimator"]) == ("depth=2", name)]
+        points = np.array([(r["score"], r["effect"]) for r in here if r["train_point"] is not None])
+        ((expected,),) = queries.query(store, sql.format(name)).rows
+        assert len(points) == 6
+        assert len(here) == 7
+        assert np.corrcoef(points.T)[0, 1] == pytest.approx(expected)
+    assert {(row["arm"], row["repeat"]) for row in pairs} == {("depth=1", 0), ("depth=2", 0)}
+    assert {row["procedure"] for row in lines} == {"published"}
+    drawn = {one.name: one for one in page.render(folder)[1]}
+    assert [panel.title.partition(":")[0] for panel in drawn["figure-4"].panels] == [
+        "Iris, depth=1, as published, by us",
+        "Iris, depth=1, corrected",
+        "Iris, depth=2, as published, by us",
+        "Iris, depth=2, corrected",
+        "MNIST, one hidden layer, by width, 128, published, run 6",
+    ]
+    assert drawn["figure-4"].panels[-1].title.endswith("Spearman \u22120.760")
+    assert len(drawn["figure-5"].panels) == 2
+
+
+def test_figure_2_has_the_means_of_the_paper(made: tuple[Path, Path]) -> None:
+    # Mean sizes over the first 40 points, as the paper's bars show them.
+    bars = {"FC 128": 0.808, "LeNet": 0.11, "VGG-13": 0.19, "BNN": 0.06}
+    first, second = (
+        {place.label: figure_2.values(place, [], REFERENCE, "published") for place in places}
+        for places in figure_2.PANELS.values()
+    )
+
+    for label, size in bars.items():
+        assert np.abs(first[label]).mean() == pytest.approx(size, abs=0.01)
+    assert second.keys() == {"LeNet", "VGG-13", "BNN"}
+    assert figure_2.values(figure_2.PANELS["MNIST"][0], [], REFERENCE, "ours").size == 0
+    ours = next(one for one in families(load(made[1]), REFERENCE) if one.study)
+    place = figure_2.Place("x", ours.key, "depth_2")
+    np.testing.assert_array_equal(
+        figure_2.values(place, [ours], REFERENCE, "corrected"),
+        ours.values("corrected", "spearman")["2"],
+    )
+
+
+def test_a_family_of_several_studies_has_a_name_for_each(made: tuple[Path, Path]) -> None:
+    (study,) = load(made[1])
+    other = replace(study, run={**study.run, "study": "another"})
+    found = [one for one in families([study, other], REFERENCE) if one.study]
+
+    assert [one.anchor for one in found] == [
+        "figure1_l2_selu, iris-depth",
+        "figure1_l2_selu, another",
+    ]
+    assert [one.place for one in found] == ["figure1_l2_selu-iris-depth", "figure1_l2_selu-another"]
 
 
 def test_the_same_files_give_the_same_page(made: tuple[Path, Path], rendered: str) -> None:

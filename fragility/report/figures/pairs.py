@@ -99,8 +99,8 @@ def ranks(pairs: Pairs, *, name: str, title: str, token: str) -> str:
         figure = svg.canvas(WIDTH, 250 if together else 330)
         rank = pairs.rank
         size, colour = _size(rank.size), stand_in(token)
-        upper = svg.axes(figure, 56, 8, 8, 46 if together else 182)
-        lower = upper if together else svg.axes(figure, 56, 168, 8, 46)
+        upper = svg.axes(figure, 64, 8, 8, 46 if together else 182)
+        lower = upper if together else svg.axes(figure, 64, 168, 8, 46)
         power = scale.exponent([pairs.effect])
         lower_power = power if together else scale.exponent([pairs.score])
         upper.axhline(0, color=RULE, linewidth=0.5)

@@ -32,7 +32,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Frame:
-    """What panels that belong together share: levels, axis labels, limits, and what chance is."""
+    """What panels that belong together share: levels, axis labels, limits, and what chance is.
+
+    A line joins the levels where `joined`: where they are steps of one thing.
+    """
 
     levels: Sequence[str]
     axis: str
@@ -42,6 +45,7 @@ class Frame:
     low: float
     high: float
     chance: float | None = None
+    joined: bool = True
 
 
 def frame_of(
@@ -64,11 +68,13 @@ def frame_of(
     return Frame(levels, axis, quantity, metric, logarithmic, low, high, chance)
 
 
-def means(series: Sequence[Series], frame: Frame, *, name: str, title: str) -> str:
+def means(
+    series: Sequence[Series], frame: Frame, *, name: str, title: str, width: int = WIDTH
+) -> str:
     """Returns means over runs with 95 % Student intervals, of logarithms on a logarithmic axis."""
     with svg.style():
-        figure = svg.canvas(WIDTH, HEIGHT)
-        axes = _axes(svg.axes(figure, 56, 10, 8, 48), frame)
+        figure = svg.canvas(width, HEIGHT)
+        axes = _axes(svg.axes(figure, 66, 10, 8, 48), frame)
         for index, one in enumerate(series):
             shift = 0.36 * (index - (len(series) - 1) / 2) / max(len(series), 1)
             _line(axes, one, frame, shift)
@@ -79,7 +85,7 @@ def strips(series: Sequence[Series], frame: Frame, *, name: str, title: str) -> 
     """Returns every run as a point, the quartiles as a box and the median as a line."""
     with svg.style():
         figure = svg.canvas(WIDTH, HEIGHT)
-        axes = _axes(svg.axes(figure, 56, 10, 8, 48), frame)
+        axes = _axes(svg.axes(figure, 66, 10, 8, 48), frame)
         room = 0.8 / max(len(series), 1)
         for index, one in enumerate(series):
             for position, level in enumerate(frame.levels):
@@ -127,7 +133,8 @@ def _line(axes: Axes, one: Series, frame: Frame, shift: float) -> None:
         if mean.low is not None and mean.high is not None:
             ends = np.clip([mean.low, mean.high], frame.low, frame.high)
             axes.plot([position + shift] * 2, ends, color=colour, linewidth=2, zorder=3)
-    axes.plot(places, centres, color=colour, linewidth=0.9, alpha=0.8)
+    if frame.joined:
+        axes.plot(places, centres, color=colour, linewidth=0.9, alpha=0.8)
     axes.scatter(places, centres, s=36, marker=one.marker, color=colour, edgecolors=PAPER,
                  linewidths=0.8, zorder=4)  # fmt: skip
 

@@ -8,14 +8,19 @@ from datetime import datetime
 from pathlib import Path
 
 from fragility.errors import UsageError
+from fragility.report.context import natural
 from fragility.report.published import named_reference
 from fragility.report.reproduction.page import REFERENCE
 from fragility.report.reproduction.publications import publication
 from fragility.report.source import Row
-from fragility.store import queries, recorded
+from fragility.store import queries, recorded, recorded_examples
 from fragility.store.recorded import CORRELATIONS, Recording
 
 ENDED = ("done", "failed")
+
+SHOWN = {"iris-depth": (0, -1), "mnist-fc": (-1,)}
+"""Studies of which single runs are drawn (figures 4 and 5), and at which places among their arms:
+the smallest and the largest model on Iris, the largest on MNIST, as the paper's."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,19 @@ def export(roots: Sequence[Path], folder: Path) -> list[Path]:
             f" `{REFERENCE}` as its reference.",
             "Start with make reproduce.",
         )
-    return recorded.record([_recording(one) for one in chosen.values()], folder)
+    paths = recorded.record([_recording(one) for one in chosen.values()], folder)
+    shown = {
+        (one.root, str(one.run["run_id"])): _arms(one, SHOWN[study])
+        for study, one in chosen.items()
+        if study in SHOWN
+    }
+    return paths + recorded_examples.record(shown, folder)
+
+
+def _arms(one: _Found, places: Sequence[int]) -> list[str]:
+    found = queries.query(one.root, "SELECT DISTINCT arm FROM cells", str(one.run["run_id"])).rows
+    arms = sorted((str(arm) for (arm,) in found), key=natural)
+    return list(dict.fromkeys(arms[place] for place in places))
 
 
 def _runs(root: Path) -> Iterable[_Found]:

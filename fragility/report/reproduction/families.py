@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,11 +81,22 @@ class Family:
     lines: tuple[tuple[Setting, Held], ...]
     whole: tuple[tuple[Setting, Held], ...] = ()
     """The settings taken together, a comparison a quantity."""
+    shared: bool = False
+    """Whether several studies reproduce settings of this family."""
 
     @property
     def anchor(self) -> str:
-        """The family's name on the page: without the folder of Iris, and that of all results."""
-        return self.key.removeprefix("IRIS/").replace("/results/", "/")
+        """The family's name on the page: without the folder of Iris, and that of all results.
+
+        Of a family that several studies share, the study's name stands behind it.
+        """
+        name = self.key.removeprefix("IRIS/").replace("/results/", "/")
+        return f"{name}, {self.study.name}" if self.shared and self.study else name
+
+    @property
+    def place(self) -> str:
+        """What links to the family's section point at."""
+        return re.sub(r"[^a-z0-9_-]+", "-", self.anchor.lower())
 
     @property
     def overrides(self) -> Sequence[str]:
@@ -117,6 +129,12 @@ class Family:
             if known.size:
                 found[setting.level] = known
         return found
+
+    def of_setting(self, name: str, side: Side, quantity: str) -> Array:
+        """Returns the finite values of the runs of a published setting, signed."""
+        found = [one.level for one in self.settings if one.name == name]
+        values = self.values(side, quantity)
+        return values.get(found[0], np.zeros(0)) if found else np.zeros(0)
 
     def pairs(self, side: Side) -> tuple[Array, Array]:
         """Returns Spearman's and Pearson's correlation of all runs in which both are finite."""
@@ -182,11 +200,11 @@ def load(folder: Path) -> list[Study]:
 
 
 def families(studies: Sequence[Study], reference: Published) -> list[Family]:
-    """Returns every family with settings by size, in the order of the reference.
+    """Returns every family with settings by size, in the order of the reference, one a study.
 
     The others, which were not run, have published values alone.
     """
-    run: dict[str, Family] = {}
+    run: dict[str, list[Family]] = defaultdict(list)
     for study in studies:
         by_key: dict[str, list[tuple[Setting, Held]]] = defaultdict(list)
         if study.against is None:
@@ -198,11 +216,16 @@ def families(studies: Sequence[Study], reference: Published) -> list[Family]:
             ordered = sorted(lines, key=lambda line: line[0].judge is not None)
             settings = {setting.name: setting for setting, _ in ordered}
             whole = [line for line in study.against.families if line[0].family == key]
-            run[key] = Family(
-                key, reference.families[key], study, _ordered(settings.values()), tuple(lines),
-                tuple(whole),
+            run[key].append(
+                Family(
+                    key, reference.families[key], study, _ordered(settings.values()), tuple(lines),
+                    tuple(whole),
+                )
             )  # fmt: skip
-    found = (run.get(key) or _published_only(key, one) for key, one in reference.families.items())
+    found: list[Family] = []
+    for key, one in reference.families.items():
+        here = [replace(family, shared=len(run[key]) > 1) for family in run[key]]
+        found += here or [_published_only(key, one)]
     return [family for family in found if family.settings]
 
 

@@ -1,9 +1,9 @@
-"""The paper's figures 1 and 3 from recorded values, each panel a file of its own."""
+"""The paper's figures 1 and 3 from recorded values, and what all figures of the page are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from fragility.references.declared import Quantity
 from fragility.report.context import natural
 from fragility.report.figures.published import Series, frame_of, means
 from fragility.report.palette import MARKERS, SERIES
-from fragility.report.reproduction.families import AXES, Family, Side
+from fragility.report.reproduction.families import AXES, Family, Side, Study
 from fragility.statistics.null_band import null_mean_absolute
+from fragility.store.report_queries import text
 
 SIDES: Mapping[Side, str] = {
     "published": "published",
@@ -29,8 +30,21 @@ COLOURS = {
     "band": "#ece8dd", "s1": "#3c3489", "s2": "#b9505f", "s3": "#17702f", "s4": "#87842b",
     "s5": "#7d2350", "s6": "#2f8478",
 }  # fmt: skip
-MARKS = dict(zip(MARKERS, ("circles", "squares", "triangles", "diamonds", "wedges", "pluses"),
-                 strict=True))  # fmt: skip
+MARKS = dict(
+    zip(
+        MARKERS,
+        (
+            "blue circles",
+            "red squares",
+            "green triangles",
+            "olive diamonds",
+            "plum wedges",
+            "teal pluses",
+        ),
+        strict=True,
+    )
+)
+"""In words the markers, each in the colour of its place in `SERIES`."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,22 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure along one axis: a title, what each marker is, and its panels."""
+    """A figure: a title, what each marker is, its panels, and where its rows come from.
 
+    `name` is what links point at; `sql` returns the rows of ours from the files of the page,
+    `studies` are those whose commands made them.
+    """
+
+    name: str
     title: str
     keys: tuple[str, ...]
     panels: tuple[Panel, ...]
+    note: str = ""
+    sql: str = ""
+    studies: tuple[Study, ...] = ()
 
 
-def figures(families: Sequence[Family]) -> list[Drawn]:
+def figures(families: Sequence[Family], folder: str) -> list[Drawn]:
     """Returns Spearman's correlation and the top eigenvalue against depth and width, by reading."""
     iris = [one for one in families if one.key.startswith("IRIS/")]
     found = []
@@ -60,8 +82,13 @@ def figures(families: Sequence[Family]) -> list[Drawn]:
             here = [one for one in iris if one.axis == axis]
             theirs = [one for one in here if str(number) in one.published.figure]
             others = [one for one in here if one not in theirs]
-            found.append(_drawn(f"figure-{number}", f"Figure {number}", quantity, axis, theirs))
-            found.append(_drawn("beside", "Not in the paper's figures", quantity, axis, others))
+            for prefix, heading, members in (
+                (f"figure-{number}", f"Figure {number}", theirs),
+                ("beside", "Not in the paper's figures", others),
+            ):
+                one = _drawn(prefix, heading, quantity, axis, members)
+                made = _studies(members)
+                found.append(replace(one, sql=rows_of_all(made, folder, quantity), studies=made))
     return [one for one in found if one.panels]
 
 
@@ -98,8 +125,32 @@ def _drawn(
         file = f"{prefix}-{short}-{axis}-{side}.svg"
         words = f"{title}. {'; '.join(told)}"
         drawing = means(series, frame, name=file.removesuffix(".svg"), title=words)
-        panels.append(Panel(file, title, _alone(drawing)))
-    return Drawn(f"{heading}, {name} against {axis}", tuple(keys), tuple(panels))
+        panels.append(Panel(file, title, alone(drawing)))
+    return Drawn(
+        f"{prefix}-{short}-{axis}", f"{heading}, {name} against {axis}", tuple(keys), tuple(panels)
+    )
+
+
+def rows_of_all(studies: Sequence[Study], folder: str, quantity: Quantity) -> str:
+    """Returns the query for one quantity of the base models, or of the judged pairs, of studies."""
+    if not studies:
+        return ""
+    files = ", ".join(text(f"{folder}/{one.name}.parquet") for one in studies)
+    if quantity == "hessian_top_eigenvalue":
+        metrics = "('hessian_top_eigenvalue', 'hessian_bottom_eigenvalue')"
+        return (
+            f"SELECT study, arm, repeat, metric, value FROM read_parquet([{files}])"
+            f" WHERE metric IN {metrics} ORDER BY ALL"
+        )
+    return (
+        f"SELECT study, arm, estimator, procedure, repeat, value FROM read_parquet([{files}])"
+        f" WHERE metric = '{quantity}' ORDER BY ALL"
+    )
+
+
+def _studies(families: Sequence[Family]) -> tuple[Study, ...]:
+    found = {family.study.name: family.study for family in families if family.study}
+    return tuple(found.values())
 
 
 def _series(family: Family, place: int, side: Side, quantity: Quantity) -> Series:
@@ -119,7 +170,7 @@ def _chance(families: Sequence[Family]) -> float | None:
     return null_mean_absolute(min(pairs)) if pairs else None
 
 
-def _alone(drawing: str) -> str:
+def alone(drawing: str) -> str:
     """Returns the SVG with a ground and colours of its own."""
     for token, colour in COLOURS.items():
         drawing = drawing.replace(f"var(--{token})", colour)

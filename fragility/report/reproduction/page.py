@@ -26,8 +26,10 @@ from fragility.report.reproduction.families import (
     load,
     median,
 )
+from fragility.report.reproduction.figure_2 import figure_2
 from fragility.report.reproduction.figures import Drawn, figures
 from fragility.report.reproduction.publications import publication
+from fragility.report.reproduction.single_runs import single_runs
 from fragility.report.text import MISSING, count, duration, listing, number, p_value, percent
 from fragility.resources import resource
 from fragility.store.files import write_atomic
@@ -66,7 +68,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
     studies = load(folder)
     known = families(studies, reference)
     shown = [family for family in known if family.study is not None]
-    drawn = figures(known)
+    drawn = _figures(folder, studies, known, reference)
     environment = Environment(
         loader=FileSystemLoader(resource("templates")),
         # Markdown, of numbers and of words of this package.
@@ -86,13 +88,39 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
         headlines=sentences.headlines(shown),
         studies=[_study(one) for one in studies],
         versions=_versions(studies),
-        figures=drawn,
+        figures=[_figure(one) for one in drawn],
         absent=_absent(shown, reference),
         findings=findings.read_text(encoding="utf-8").strip() if findings.is_file() else "",
         confidence=f"{100 * INTERVAL:.0f}",
         **_claims(known),
     )
     return page, drawn
+
+
+def _figures(
+    folder: Path, studies: Sequence[Study], known: Sequence[Family], reference: Published
+) -> list[Drawn]:
+    """Returns every figure with a panel, those of the paper first and in its order."""
+    found = [
+        *figures(known, folder.name),
+        figure_2(known, reference, folder.name),
+        *single_runs(folder, studies, reference),
+    ]
+    theirs = [one for one in found if one.name.startswith("figure-")]
+    rest = [one for one in found if one not in theirs]
+    return [one for one in (*sorted(theirs, key=lambda one: one.name[:8]), *rest) if one.panels]
+
+
+def _figure(one: Drawn) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "title": one.title,
+        "markers": one.keys,
+        "note": one.note,
+        "rows": [one.panels[place : place + 2] for place in range(0, len(one.panels), 2)],
+        "sql": one.sql,
+        "commands": [study.run["command"] for study in one.studies],
+    }
 
 
 def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) -> dict[str, Any]:
