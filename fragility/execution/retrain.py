@@ -15,6 +15,7 @@ from fragility.execution.respond import removed_words, respond
 from fragility.execution.stacks import record_training, stack_problem
 from fragility.execution.trajectory import LossTrajectory
 from fragility.execution.workbench import Workbench
+from fragility.numerics.evaluate import Halfway
 from fragility.numerics.network import Layout, Network
 from fragility.plan.identities import initial_seed
 from fragility.plan.tasks import Batch, PlannedCell, Task
@@ -65,8 +66,12 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
     if trajectory is not None:
         trajectory.write(outcome)
     test_losses = []
+    halfway: Halfway | None = None
     for position, (planned, members, base) in enumerate(zip(cells, removed, bases, strict=True)):
         parameters = {**origins[position], **layout.unflatten(fit.theta[position])}
+        # Retrainings of one base model follow one another.
+        if position == 0 or planned.train_id != cells[position - 1].train_id:
+            halfway = _halfway(bench, planned, layout, origins[position])
         moved = network.layout.flatten(parameters) - network.layout.flatten(base)
         on_test = record_training(
             outcome,
@@ -75,6 +80,7 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
             position,
             fit,
             parameters,
+            halfway,
             role="placebo" if members is None else "retraining",
             removed=removed_words(procedures[position], members),
             distance=float(moved.norm()),
@@ -83,6 +89,18 @@ def retrain(batch: Batch, bench: Workbench, progress: Callable[[float], None]) -
         test_losses.append(on_test)
     outcome.arrays = {"test_loss": np.stack(test_losses)}
     return outcome
+
+
+def _halfway(
+    bench: Workbench, planned: PlannedCell, layout: Layout, origin: dict[str, Tensor]
+) -> Halfway | None:
+    """Returns the test examples behind the layers that stay frozen, if any do."""
+    network = bench.network(planned)
+    parts = network.split(layout)
+    if parts is None:
+        return None
+    tensors = bench.examples(planned, next(iter(origin.values())).dtype)
+    return Halfway.of(network, parts, origin, tensors.test_inputs)
 
 
 def _procedure(bench: Workbench, task: Task) -> Procedure:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fragility.execution.outcome import Outcome
 from fragility.execution.workbench import Workbench
-from fragility.numerics.evaluate import evaluate, features_of
+from fragility.numerics.evaluate import Halfway, evaluate, features_of
 from fragility.numerics.losses import accuracy
 from fragility.numerics.network import Layout, Network
 from fragility.numerics.noise import Draws
@@ -128,14 +128,20 @@ def record_training(
     position: int,
     fit: Fit,
     parameters: dict[str, Tensor],
+    halfway: Halfway | None = None,
     **facts: object,
 ) -> NDArray[np.float64]:
-    """Writes the facts of one training, and returns the loss of each test example."""
+    """Writes the facts of one training, and returns the loss of each test example.
+
+    `halfway`: the test examples behind the part of the network that other trainings share.
+    """
     network, loss, task = bench.network(planned), bench.loss(planned), planned.facts.task
     tensors = bench.examples(planned, next(iter(parameters.values())).dtype)
-    test_losses, test_outputs = evaluate(
-        network, loss, parameters, tensors.test_inputs, tensors.test_targets
-    )
+    if halfway is None:
+        found = evaluate(network, loss, parameters, tensors.test_inputs, tensors.test_targets)
+    else:
+        found = halfway.evaluate(loss, parameters, tensors.test_targets)
+    test_losses, test_outputs = found
     outcome.gradients = fit.gradients
     outcome.add(
         "training_facts",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fragility.models.base import Model
+from fragility.models.lenet import LeNet
 from fragility.models.mlp import MLP
-from fragility.numerics.evaluate import evaluate
+from fragility.numerics.evaluate import Halfway, evaluate
 from fragility.numerics.losses import CROSS_ENTROPY, SQUARED_ERROR, accuracy
 
 
@@ -30,6 +32,36 @@ def test_a_model_has_the_same_losses_wherever_in_a_stack_it_stands(
         assert torch.equal(losses, alone)
     expected = torch.nn.functional.cross_entropy(outputs.double(), targets, reduction="none")
     torch.testing.assert_close(alone, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("which", ["last_layer", "last_layer_weight"])
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [(LeNet(), (1, 32, 32)), (MLP(hidden=(17, 9), activation="tanh"), (13,))],
+    ids=["lenet", "mlp"],
+)
+def test_from_halfway_losses_have_the_bits_of_the_whole_network(
+    model: Model, shape: tuple[int, ...], which: str, dtype: torch.dtype
+) -> None:
+    network = model.network(shape, 3)
+    layout = network.select("last_layer" if which == "last_layer" else "last_layer_weight")
+    parts = network.split(layout)
+    assert parts is not None
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(150, *shape, generator=generator, dtype=dtype)
+    targets = torch.randint(0, 3, (150,), generator=generator)
+    base = model.initial(shape, 3, 0, dtype)
+    halfway = Halfway.of(network, parts, base, inputs)
+    start = layout.flatten(base)
+    stack = start + 0.1 * torch.randn(3, layout.size, generator=generator, dtype=dtype)
+    for theta in (start, *stack):
+        retrained = {**base, **layout.unflatten(theta)}
+        losses, outputs = halfway.evaluate(CROSS_ENTROPY, retrained, targets)
+        whole, predicted = evaluate(network, CROSS_ENTROPY, retrained, inputs, targets)
+        assert torch.equal(losses, whole)
+        assert torch.equal(outputs, predicted)
+    assert not torch.equal(losses, evaluate(network, CROSS_ENTROPY, base, inputs, targets)[0])
 
 
 def test_squared_error_has_no_half() -> None:
