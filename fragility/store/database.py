@@ -141,11 +141,14 @@ def _build(root: Path, start: Path | None) -> None:
 def _derive(path: Path, root: Path) -> None:
     connection = duckdb.connect(path)
     try:
+        # One transaction: of its own, each statement would wait for the disk.
+        connection.begin()
         for table in TABLES:
             connection.execute(table.ddl())
         for view in VIEWS:
             connection.execute(view.ddl())
         connection.execute("INSERT INTO schema VALUES (?)", [SCHEMA_VERSION])
+        connection.commit()
         ingest(connection, root, log_files(root))
     finally:
         connection.close()

@@ -17,6 +17,7 @@ from fragility.report.figures.published import Series, frame_of, means, strips
 from fragility.report.page import page
 from fragility.report.published import Against, Setting, against
 from fragility.report.published_words import counts, record, words
+from fragility.report.sections import head, rank
 from fragility.report.sections import published as section
 from fragility.report.source import Source
 from tests.report import world
@@ -302,4 +303,7 @@ def published_page() -> str:
     made = world.depths(4)
     text = STUDY.replace("estimator: published", "where: {regularization: l2}, procedure: warm")
     made.rows["runs"] = [world.run_row(study_text=text)]
-    return page(made.connection(), world.RUN)
+    with pytest.MonkeyPatch.context() as patch:
+        sections = (head.section, rank.section, section.section)
+        patch.setattr("fragility.report.page.SECTIONS", sections)
+        return page(made.connection(), world.RUN)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fragility.report import truths as measuring
-from fragility.report.page import page
 from fragility.report.sections import truth as section
 from fragility.store import noise_queries as ask
 from tests.report import truths, world
+from tests.report.conftest import PageOf
 from tests.report.test_page import assert_sound, printed_queries
 from tests.report.truths import Truth, draws, measured, replicated
 
@@ -141,9 +141,9 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     assert {half.first.size for half in one.splits} == {SHAPE[2] - 1, SHAPE[2]}
 
 
-def test_the_page_is_sound_and_its_queries_run() -> None:
+def test_the_page_is_sound_and_its_queries_run(page_of: PageOf) -> None:
     connection = filled(noisy(), placebo=0.02).connection()
-    html = page(connection, world.RUN)
+    html = page_of(connection, section.section)
     text = assert_sound(html)
     assert "How well effects were measured" in text
     figures = re.findall(r'<figure id="truth-\w+">.*?</figure>', html, re.DOTALL)

@@ -9,10 +9,11 @@ import pytest
 
 from fragility.report import specification
 from fragility.report.context import Context
-from fragility.report.page import page
+from fragility.report.sections import specification as curve
 from fragility.report.sections.variation import section
 from fragility.report.variation import ESTIMATOR, MODEL, PROCEDURE, of_arms, of_specifications
 from tests.report import truths, world
+from tests.report.conftest import PageOf
 from tests.report.planted import agreements
 from tests.report.test_page import assert_sound
 
@@ -193,9 +194,9 @@ def test_specifications_are_shared_out_too() -> None:
     assert "of the variation in the correlation over all specifications" in data["lead"][-1]
 
 
-def test_the_page_shows_it_with_its_queries() -> None:
+def test_the_page_shows_it_with_its_queries(page_of: PageOf) -> None:
     context = study(6)
-    html = page(context.source._connection, world.RUN)
+    html = page_of(context.source._connection, curve.section, section)
     text = assert_sound(html)
     assert "Where the variation comes from" in text
     assert "FROM summaries s JOIN cells c USING (cell_id)" in text
