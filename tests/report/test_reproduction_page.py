@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fragility.report.reproduction.page import render
@@ -17,6 +18,21 @@ def test_the_committed_page_is_made_of_what_is_recorded() -> None:
     assert {panel.file for one in drawn for panel in one.panels} == {
         path.name for path in FOLDER.glob("*.svg")
     }
+
+
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    text = FOLDER.with_suffix(".md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    # As GitHub names headings: small letters, hyphens for spaces, no punctuation.
+    places = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+    places |= set(re.findall(r'<a id="([^"]+)"></a>', text))
+    wanted = re.findall(r"\]\(#([^)]+)\)", text)
+    short = text[text.index("## In short") : text.index("## Setting by setting")]
+
+    assert set(wanted) <= places
+    assert len(wanted) > 50
+    for said in re.findall(r"^- .*$", short, re.M):
+        assert "](#" in said
 
 
 def test_recorded_values_stay_small() -> None:

@@ -99,6 +99,11 @@ class Family:
         return re.sub(r"[^a-z0-9_-]+", "-", self.anchor.lower())
 
     @property
+    def link(self) -> str:
+        """The family's name, leading to its section where it was run, else to how it is printed."""
+        return f"[`{self.anchor}`](#{self.place if self.study else 'published-rows'})"
+
+    @property
     def overrides(self) -> Sequence[str]:
         """What the run changed of its study, the number of repeats apart."""
         return self.study.against.overrides if self.study and self.study.against else ()

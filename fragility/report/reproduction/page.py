@@ -34,6 +34,7 @@ from fragility.report.text import MISSING, count, duration, listing, number, p_v
 from fragility.resources import resource
 from fragility.store.files import write_atomic
 from fragility.store.recorded import rows_of
+from fragility.store.report_queries import text
 
 REFERENCE = "epifano-2023"
 _REGULARIZED = {
@@ -92,6 +93,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
         absent=_absent(shown, reference),
         findings=findings.read_text(encoding="utf-8").strip() if findings.is_file() else "",
         confidence=f"{100 * INTERVAL:.0f}",
+        claims_sql=_claims_rows([one.study for one in shown if one.study], folder.name),
         **_claims(known),
     )
     return page, drawn
@@ -130,6 +132,7 @@ def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) 
     return {
         "title": family.published.title,
         "key": family.key,
+        "place": family.place,
         "note": family.published.note,
         "script": family.published.script,
         "missing": not family.published.settings,
@@ -348,7 +351,7 @@ def _claims(shown: Sequence[Family]) -> dict[str, Any]:
     return {
         "sizes": [
             {
-                "family": f"`{one.family.anchor}`",
+                "family": one.family.link,
                 "reading": sentences.READINGS[one.side],
                 "runs": one.runs,
                 "anova": f"{number(one.f)}, {p_value(one.p)}",
@@ -364,7 +367,7 @@ def _claims(shown: Sequence[Family]) -> dict[str, Any]:
         "decays": [
             {
                 "what": one.what,
-                "family": f"`{one.regularized.anchor}` − `{one.bare.anchor}`",
+                "family": f"{one.regularized.link} − {one.bare.link}",
                 "reading": sentences.READINGS[one.side],
                 "runs": f"{one.runs[0]}, {one.runs[1]}",
                 "change": sentences.value(one.change),
@@ -381,7 +384,7 @@ def _claims(shown: Sequence[Family]) -> dict[str, Any]:
         "decay_words": _said(sentences.regularization_summary, decays),
         "metrics": [
             {
-                "family": f"`{one.family.anchor}`",
+                "family": one.family.link,
                 "reading": sentences.READINGS[one.side],
                 "runs": one.runs,
                 "spearman": sentences.value(one.spearman),
@@ -396,6 +399,15 @@ def _claims(shown: Sequence[Family]) -> dict[str, Any]:
         "answers": sentences.claim_headlines(sizes, decays, metrics),
         "metric_words": _said(sentences.metric_summary, metrics),
     }
+
+
+def _claims_rows(studies: Sequence[Study], folder: str) -> str:
+    names = dict.fromkeys(one.name for one in studies)
+    files = ", ".join(text(f"{folder}/{name}.parquet") for name in names)
+    return (
+        "SELECT study, arm, repeat, estimator, procedure, metric, value"
+        f" FROM read_parquet([{files}]) WHERE metric IN ('spearman', 'pearson') ORDER BY ALL"
+    )
 
 
 def _said(summary: Any, effects: Sequence[Any]) -> list[str]:

@@ -72,7 +72,7 @@ def headlines(families: Sequence[Family]) -> list[str]:
     if said := _lowest(whole):
         told.append(f"Corrected, {said}")
     if other:
-        names = listing([f"`{family.anchor}`" for family in other], 9)
+        names = listing([family.link for family in other], 9)
         said = " ".join(_both(other, quantity) for quantity in CORRELATIONS)
         corrected = f" Corrected, {low}" if (low := _lowest(other)) else ""
         told.append(f"At another size than published, {names}: {said}{corrected}")
@@ -91,7 +91,7 @@ def _both(families: Sequence[Family], quantity: Quantity) -> str:
 
 def _lowest(families: Sequence[Family]) -> str:
     medians = [
-        (float(np.median(found)), f"`{family.anchor}`, {family.axis} {level}")
+        (float(np.median(found)), f"{family.link}, {family.axis} {level}")
         for family in families
         for level, found in family.values("corrected", "spearman").items()
     ]
@@ -154,7 +154,7 @@ def size_summary(effects: Sequence[SizeEffect], side: Side) -> str:
     }
     groups: dict[str, list[str]] = defaultdict(list)
     for one in here:
-        groups[one.answer].append(f"`{one.family.anchor}`")
+        groups[one.answer].append(one.family.link)
     told = [words[key].format(listing(groups[key], 9)) for key in words if groups[key]]
     return f"{READINGS[side]}: {listing(told)}." if told else ""
 
@@ -177,7 +177,7 @@ def regularization_summary(effects: Sequence[RegularizationEffect], side: Side) 
     groups: dict[str, list[str]] = defaultdict(list)
     for one in effects:
         if one.side == side and one.change.value is not None:
-            groups[one.what].append(f"{value(one.change)} (`{one.regularized.anchor}`)")
+            groups[one.what].append(f"{value(one.change)} ({one.regularized.link})")
     told = [f"{what}, {listing(group, 9)}" for what, group in groups.items()]
     return f"{READINGS[side]}: {'; '.join(told)}." if told else ""
 
@@ -188,7 +188,7 @@ def metric_summary(effects: Sequence[MetricEffect], side: Side) -> str:
     if not here:
         return ""
     apart = [
-        f"{value(one.apart)} (`{one.family.anchor}`)"
+        f"{value(one.apart)} ({one.family.link})"
         for one in here
         if one.apart.low is not None and one.apart.high is not None
         and not one.apart.low <= 0 <= one.apart.high
