@@ -9,6 +9,7 @@ from fragility.method import JSON
 from fragility.plan.cost import gradient_evaluations
 from fragility.plan.tasks import KINDS, Kind, Plan, PlannedCell
 from fragility.plan.why import why
+from fragility.training.schedules import Schedule
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,13 @@ def _notes(planned: PlannedCell) -> Iterator[str]:
     for label, known in ((cell.dataset_label, cell.dataset.known), (model, cell.model.known)):
         if not known:
             yield f"{label}: code that a run imports; until then memory and time are not known"
+    schedule = getattr(cell.training, "schedule", None)
+    may_stop = isinstance(schedule, Schedule) and schedule.may_stop
+    if may_stop or cell.regularization.restraints(cell.training).early_stopping is not None:
+        yield (
+            f"{cell.training_label}: trainings may end before their limit, at a time not known "
+            "before; what they take is at most what stands here"
+        )
     for name, procedure in cell.procedures.items():
         if rule := procedure.adaptive:
             yield (

@@ -121,3 +121,19 @@ def test_a_plan_says_what_retraining_with_frozen_parameters_computes() -> None:
         "bias, net: every retraining step runs the whole network, because its frozen parameters "
         "are not a prefix of a sequence of layers",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, False),
+        ({"training.adam.schedule": {"kind": "plateau"}}, False),
+        ({"training.adam.schedule": {"kind": "plateau", "stop_at_floor": True}}, True),
+        ({"regularization": {"stop": {"kind": "early_stopping", "patience": 3}}}, True),
+    ],
+)
+def test_a_plan_says_that_trainings_may_end_before_their_limit(
+    changes: dict[str, object], said: bool
+) -> None:
+    notes = summarize(compiled(changed(TINY, changes)), frozenset(), None).notes
+    assert any("adam: trainings may end before their limit" in note for note in notes) == said

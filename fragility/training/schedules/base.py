@@ -52,6 +52,11 @@ class Rates(ABC):
 class Schedule(Method):
     """A rule for the learning rate."""
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether it may stop a model before its limit of steps."""
+        return False
+
     @abstractmethod
     def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns the rates of a stack.

@@ -51,6 +51,11 @@ class Plateau(Schedule):
     """Which loss of an epoch of minibatches counts: the mean over its batches, or the last batch's,
     which is noisier (what Lightning has of a `loss` logged in `training_step`)."""
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether it stops a model at the floor of its rate."""
+        return self.stop_at_floor
+
     def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns rates that fall model by model."""
         return _Plateau(stack, initial)
