@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fragility.execution.stacks import stack_problem
 from fragility.execution.workbench import Workbench
-from fragility.numerics.evaluate import evaluate
+from fragility.numerics.evaluate import Halfway, evaluate
 from fragility.numerics.network import activations
 from fragility.numerics.stack import StackProblem
 from fragility.plan.tasks import PlannedCell, Task
@@ -74,7 +74,7 @@ def training_seconds(bench: Workbench, tasks: tuple[Task, ...]) -> float:
     are timed instead.
     """
     stack = _stack(bench, tasks)
-    evaluating = _evaluation_seconds(bench, bench.cell(tasks[0]), tasks[0].kind == "train")
+    evaluating = _evaluation_seconds(bench, bench.cell(tasks[0]), tasks[0])
     rest = stack.building + (evaluating + _BOOKKEEPING_SECONDS) * len(tasks)
     longest = max(stack.trainings, key=lambda training: training.budget)
     steps = longest.budget
@@ -159,21 +159,31 @@ def tried_examples(planned: PlannedCell) -> int:
     return max(1, _TRIED // activations(planned.network, planned.facts.input_shape))
 
 
-def _evaluation_seconds(bench: Workbench, planned: PlannedCell, on_training_set: bool) -> float:
-    """Returns the seconds that the losses of one model's examples take."""
+def _evaluation_seconds(bench: Workbench, planned: PlannedCell, task: Task) -> float:
+    """Returns the seconds that the losses of one model's examples take.
+
+    Behind a frozen prefix only the rest of the network is evaluated for each retraining.
+    """
     tensors = bench.examples(planned, planned.cell.training.torch_dtype)
     sets = [(tensors.test_inputs, tensors.test_targets)]
-    if on_training_set:
+    if task.kind == "train":
         sets.append((tensors.inputs, tensors.targets))
     parameters = bench.initial(planned, 0)
     network, loss = bench.network(planned), bench.loss(planned)
     seconds = 0.0
     most = tried_examples(planned)
+    parts = None
+    if task.procedure is not None:
+        parts = network.split(network.select(planned.cell.procedures[task.procedure].parameters))
+    halfway = parts and Halfway.of(network, parts, parameters, tensors.test_inputs[:most])
     # The first pass also pays for whatever torch loads when it is first asked.
     for _ in range(2):
         seconds = 0.0
         for inputs, targets in sets:
             started = perf_counter()
-            evaluate(network, loss, parameters, inputs[:most], targets[:most])
+            if halfway is None:
+                evaluate(network, loss, parameters, inputs[:most], targets[:most])
+            else:
+                halfway.evaluate(loss, parameters, targets[:most])
             seconds += (perf_counter() - started) * max(1.0, len(inputs) / most)
     return seconds
