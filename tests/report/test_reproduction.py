@@ -20,6 +20,7 @@ from fragility.references import load_reference
 from fragility.report.published import against
 from fragility.report.reproduction import beside, claims, figure_2, others, page
 from fragility.report.reproduction.export import export
+from fragility.report.reproduction.factorial import factorial
 from fragility.report.reproduction.families import Family, Study, families, load, median
 from fragility.report.reproduction.publications import publication
 from fragility.report.source import Source
@@ -457,3 +458,26 @@ def test_the_study_of_another_paper_has_a_section_of_its_own(
 def test_there_is_no_page_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no `"):
         page.render(tmp_path)
+
+
+def test_of_swept_faults_every_specification_is_drawn_and_the_mended_score_by_truth() -> None:
+    sweep = "sweep: [{models.mlp.depth: [1, 2]}, {a.b: [x, y]}]\nprocedures: {q: {}, p: {}}"
+    cells, rows = [], []
+    for repeat in range(5):
+        for depth in (1, 2):
+            for b in "xy":
+                arm = f"{depth} {b}"
+                factors = {"models.mlp.depth": depth, "a.b": b}
+                cells.append({"arm": arm, "repeat": repeat, "factors": json.dumps(factors)})
+                rows += [{"arm": arm, "repeat": repeat, "estimator": "e", "procedure": p,
+                          "metric": m, "value": 0.1 * depth + 0.01 * repeat, "pairs": 25}
+                         for p in "pq" for m in ("spearman", "pearson")]  # fmt: skip
+    run = {"study": "s", "study_text": sweep, "overrides": "[]"}
+    curve, truths = factorial(Study(run, None, cells, rows, [], []), "folder")
+
+    assert curve.panels[0].title.startswith("16 specifications")
+    assert truths.keys == (
+        "blue circles: depth = 1", "red squares: depth = 2", "truth 1: `q`", "truth 2: `p`"
+    )  # fmt: skip
+    assert "metric IN ('spearman', 'pearson') ORDER" in curve.sql
+    assert factorial(Study({**run, "study_text": ""}, None, cells, rows, [], []), "folder") == []

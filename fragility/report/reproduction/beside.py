@@ -67,21 +67,21 @@ def effects(study: Study) -> list[Effect]:
 
     Choices that the study sweeps together are one. Empty where a study sweeps fewer than two.
     """
-    choices = _choices(study)
-    if len(choices) < 2:
+    swept = choices(study)
+    if len(swept) < 2:
         return []
     facts = {row["arm"]: json.loads(row["factors"] or "{}") for row in study.cells}
     table: dict[Pair, dict[int, dict[tuple[str, ...], float]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     for row in study.correlations:
-        place = tuple(_level(facts[row["arm"]], levels) for levels in choices)
+        place = tuple(level(facts[row["arm"]], levels) for levels in swept)
         if row["metric"] == "spearman" and row["value"] is not None and None not in place:
             pair = (row["estimator"], row["procedure"])
             table[pair][row["repeat"]][place] = row["value"]  # type: ignore[index]
     return [
         effect
-        for index, levels in enumerate(choices)
+        for index, levels in enumerate(swept)
         for pair, repeats in sorted(table.items())
         for effect in _effects(study, index, list(levels), pair, repeats)
     ]
@@ -120,7 +120,7 @@ def _effects(
     return found
 
 
-def _choices(study: Study) -> list[dict[str, Mapping[str, object]]]:
+def choices(study: Study) -> list[dict[str, Mapping[str, object]]]:
     """Returns the swept choices, each the words of its levels with the paths that it sets."""
     sweep = declared(study.run, "sweep") or []
     found = []
@@ -136,7 +136,8 @@ def _choices(study: Study) -> list[dict[str, Mapping[str, object]]]:
     return found
 
 
-def _level(facts: Mapping[str, object], levels: Mapping[str, Mapping[str, object]]) -> str | None:
+def level(facts: Mapping[str, object], levels: Mapping[str, Mapping[str, object]]) -> str | None:
+    """Returns the words of a cell's level of a choice, None where it has none of them."""
     for words, paths in levels.items():
         if all(facts.get(path) == value for path, value in paths.items()):
             return words

@@ -16,6 +16,7 @@ from fragility.references.comparison import Held
 from fragility.report.published import Setting
 from fragility.report.published_words import NAMES, words
 from fragility.report.reproduction import beside, claims, others, sentences
+from fragility.report.reproduction.factorial import factorial
 from fragility.report.reproduction.families import (
     CORRECTED,
     INTERVAL,
@@ -107,6 +108,7 @@ def _figures(
         *figures(known, folder.name),
         figure_2(known, reference, folder.name),
         *single_runs(folder, studies, reference),
+        *(one for study in studies if _is_beside(study) for one in factorial(study, folder.name)),
     ]
     theirs = [one for one in found if one.name.startswith("figure-")]
     rest = [one for one in found if one not in theirs]
