@@ -15,12 +15,12 @@ from fragility.references import Published, load_reference
 from fragility.references.comparison import Held
 from fragility.report.published import Setting
 from fragility.report.published_words import NAMES, words
-from fragility.report.reproduction import beside, claims, others, sentences
+from fragility.report.reproduction import beside, others, sentences
+from fragility.report.reproduction.claim_tables import claim_tables
 from fragility.report.reproduction.factorial import factorial
 from fragility.report.reproduction.families import (
     CORRECTED,
     INTERVAL,
-    SIDES,
     Family,
     Study,
     families,
@@ -31,19 +31,13 @@ from fragility.report.reproduction.figure_2 import figure_2
 from fragility.report.reproduction.figures import Drawn, figures
 from fragility.report.reproduction.publications import publication
 from fragility.report.reproduction.single_runs import single_runs
-from fragility.report.text import MISSING, count, duration, listing, number, p_value, percent
+from fragility.report.text import MISSING, count, duration, listing
 from fragility.resources import resource
 from fragility.store.files import write_atomic
 from fragility.store.recorded import rows_of
 from fragility.store.report_queries import text
 
 REFERENCE = "epifano-2023"
-_REGULARIZED = {
-    claims.RISES: "higher",
-    claims.FALLS: "lower",
-    claims.LITTLE: claims.LITTLE,
-    claims.UNKNOWN: claims.UNKNOWN,
-}
 FINDINGS = "findings.md"
 """Beside the recorded values: what was found when looking into disagreements, written by hand."""
 
@@ -95,7 +89,7 @@ def render(folder: Path) -> tuple[str, list[Drawn]]:
         findings=findings.read_text(encoding="utf-8").strip() if findings.is_file() else "",
         confidence=f"{100 * INTERVAL:.0f}",
         claims_sql=_claims_rows([one.study for one in shown if one.study], folder.name),
-        **_claims(known),
+        **claim_tables(known),
     )
     return page, drawn
 
@@ -346,63 +340,6 @@ def _absent(shown: Sequence[Family], reference: Published) -> dict[str, list[Map
     return rows
 
 
-def _claims(shown: Sequence[Family]) -> dict[str, Any]:
-    sizes = claims.size_effects(shown)
-    decays = claims.regularization_effects(shown)
-    metrics = claims.metric_effects(shown)
-    return {
-        "sizes": [
-            {
-                "family": one.family.link,
-                "reading": sentences.READINGS[one.side],
-                "runs": one.runs,
-                "anova": f"{number(one.f)}, {p_value(one.p)}",
-                "trend": f"{number(one.trend)}, {p_value(one.p_trend)}",
-                "ends": f"{one.first} to {one.last}",
-                "change": sentences.value(one.change),
-                "answer": one.answer,
-            }
-            for one in sorted(sizes, key=lambda one: shown.index(one.family))
-        ],
-        "size_words": _said(sentences.size_summary, sizes),
-        "anova_words": _said(sentences.anova_summary, sizes),
-        "decays": [
-            {
-                "what": one.what,
-                "family": f"{one.regularized.link} − {one.bare.link}",
-                "reading": sentences.READINGS[one.side],
-                "runs": f"{one.runs[0]}, {one.runs[1]}",
-                "change": sentences.value(one.change),
-                "each": f"{one.above} higher, {one.below} lower, of {one.sizes}",
-                "answer": _REGULARIZED[one.answer],
-            }
-            for one in sorted(
-                decays,
-                key=lambda one: [pair[:2] for pair in claims.PAIRS].index(
-                    (one.what, one.regularized.anchor)
-                ),
-            )
-        ],
-        "decay_words": _said(sentences.regularization_summary, decays),
-        "metrics": [
-            {
-                "family": one.family.link,
-                "reading": sentences.READINGS[one.side],
-                "runs": one.runs,
-                "spearman": sentences.value(one.spearman),
-                "signed": sentences.value(one.signed),
-                "pearson": sentences.value(one.pearson),
-                "apart": sentences.value(one.apart),
-                "negative": percent(one.negative),
-                "chance": MISSING if one.at_chance is None else f"{one.at_chance} of {one.judged}",
-            }
-            for one in sorted(metrics, key=lambda one: shown.index(one.family))
-        ],
-        "answers": sentences.claim_headlines(sizes, decays, metrics),
-        "metric_words": _said(sentences.metric_summary, metrics),
-    }
-
-
 def _claims_rows(studies: Sequence[Study], folder: str) -> str:
     names = dict.fromkeys(one.name for one in studies)
     files = ", ".join(text(f"{folder}/{name}.parquet") for name in names)
@@ -410,7 +347,3 @@ def _claims_rows(studies: Sequence[Study], folder: str) -> str:
         "SELECT study, arm, repeat, estimator, procedure, metric, value"
         f" FROM read_parquet([{files}]) WHERE metric IN ('spearman', 'pearson') ORDER BY ALL"
     )
-
-
-def _said(summary: Any, effects: Sequence[Any]) -> list[str]:
-    return [said for side in SIDES if (said := summary(effects, side))]

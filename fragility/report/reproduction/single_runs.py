@@ -54,8 +54,7 @@ def _ranks(
         theirs.append(_rank_panel(_published(run), title, name, "s1"))
     iris = [panel for study, panel in ours if study.startswith("iris")]
     panels = [*iris, *theirs, *(panel for _, panel in ours if panel not in iris)]
-    made = tuple(studies[name] for name in dict.fromkeys(key[0] for key in groups)
-                 if name in studies)  # fmt: skip
+    made = _drawn_from(groups, studies)
     return Drawn(
         "figure-4",
         "Figure 4, true and estimated effects by rank",
@@ -130,8 +129,7 @@ def _curves(rows: Sequence[Row], studies: Mapping[str, Study], folder: str) -> D
             token=TOKENS.get(procedure, "s2"), quantity="test loss",
         )  # fmt: skip
         panels.append(Panel(file, title, alone(drawing)))
-    made = tuple(studies[name] for name in dict.fromkeys(key[0] for key in groups)
-                 if name in studies)  # fmt: skip
+    made = _drawn_from(groups, studies)
     return Drawn(
         "figure-5",
         "Figure 5, the test loss along retraining",
@@ -161,6 +159,14 @@ def _grouped(rows: Iterable[Row], last: str) -> Mapping[tuple[str, str, str], li
             key=lambda k: (k[0], natural(k[1]), order.index(k[2]) if k[2] in order else len(order)),
         )
     }
+
+
+def _drawn_from(
+    groups: Iterable[tuple[str, str, str]], studies: Mapping[str, Study]
+) -> tuple[Study, ...]:
+    """Returns the studies of the groups, each once."""
+    names = dict.fromkeys(study for study, _, _ in groups)
+    return tuple(studies[name] for name in names if name in studies)
 
 
 def _slug(name: str) -> str:
