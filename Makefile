@@ -15,9 +15,10 @@ DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.published.ste
 FIRST = iris-depth iris-depth-frozen revisited iris-depth-converged iris-depth-no-l2 iris-depth-tanh iris-depth-tanh-no-l2
 ONE_SEED = iris-depth-tanh-goodseed
 FIRST_AVERAGED = iris-depth-no-l2-swa
+FIRST_BAYESIAN = iris-bnn-width
 SECOND = iris-width iris-width-no-l2
 SECOND_AVERAGED = iris-depth-swa iris-width-swa iris-width-no-l2-swa
-SECOND_BAYESIAN = iris-bnn-depth iris-bnn-width
+SECOND_BAYESIAN = iris-bnn-depth
 FEWER_STEPS = --set training.adam.steps=3000 --set procedures.published.steps=375
 # Images take a reduced size, as in the head of each study, where the full one is too; VGG-13 is left out. Those whose images
 # are not in $(DATA) are left out too, and named.
@@ -83,15 +84,17 @@ reproduce-first:
 	@$(call RUN_ALL,$(FIRST),$(STORE),$(ALL))
 	@$(call RUN_ALL,$(ONE_SEED),$(STORE))
 	@$(call RUN_ALL,$(FIRST_AVERAGED),$(STORE),$(ALL) $(LONG))
+	@$(call RUN_ALL,$(FIRST_BAYESIAN),$(STORE),$(ALL) $(LONG) $(FEW_CORRECTED))
 
 reproduce-second:
 	@$(call LEFT_OUT,$(MNIST),$(DATA)/MNIST/raw)
 	@$(call LEFT_OUT,$(CIFAR),$(DATA)/cifar10/train)
 	@$(call RUN_ALL,$(SECOND),$(STORE)-second,$(ALL))
 	@$(call RUN_ALL,$(SECOND_AVERAGED),$(STORE)-second,$(ALL) $(LONG))
-	@$(call RUN_ALL,$(SECOND_BAYESIAN),$(STORE)-second,$(ALL) $(LONG) $(if $(LONG),--set procedures.corrected.steps=375))
+	@$(call RUN_ALL,$(SECOND_BAYESIAN),$(STORE)-second,$(ALL) $(LONG) $(FEW_CORRECTED))
 	@$(call RUN_ALL,$(IMAGES),$(STORE)-images,--data $(DATA),$(FEW_IMAGES))
 
+FEW_CORRECTED = $(if $(LONG),--set procedures.corrected.steps=375)
 # A run with failed tasks (1) has results all the same; anything else ends it. What comes last of an option that is given twice holds.
 RUN_ALL = set -e; $(foreach study,$(1),$(BIN)/fragility run epifano-2023/$(study) $(SIZE.$(study)) $(3) $(4) --store $(2) || test $$? -eq 1;)
 LEFT_OUT = $(if $(filter $(1),$(IMAGES)),:,echo 'left out: $(1); there are no images in $(2) (DATA=DIR or FRAGILITY_DATA names another folder)' >&2)

@@ -19,6 +19,7 @@ from fragility.execution.run import RunOptions, run_study
 from fragility.references import load_reference
 from fragility.report.published import against
 from fragility.report.reproduction import beside, claims, figure_2, others, page
+from fragility.report.reproduction.claim_tables import claim_tables
 from fragility.report.reproduction.export import export
 from fragility.report.reproduction.factorial import factorial
 from fragility.report.reproduction.families import Family, Study, families, load, median
@@ -333,6 +334,20 @@ def test_a_family_of_several_studies_has_a_name_for_each(made: tuple[Path, Path]
         "figure1_l2_selu, another",
     ]
     assert [one.place for one in found] == ["figure1_l2_selu-iris-depth", "figure1_l2_selu-another"]
+
+
+def test_what_was_run_at_another_size_is_named_and_not_counted(made: tuple[Path, Path]) -> None:
+    found = families(load(made[1]), REFERENCE)
+    (ours,) = [one for one in found if one.study]
+    told = claim_tables(found)
+
+    assert [row["reading"] for row in told["sizes"] if row["family"] == ours.link] == [
+        "Published",
+        "As published, by us, at another size",
+        "Corrected, at another size",
+    ]
+    assert all("published, it" in said for said in told["answers"][:2])
+    assert not any("by us" in said for said in told["answers"])
 
 
 def test_the_same_files_give_the_same_page(made: tuple[Path, Path], rendered: str) -> None:

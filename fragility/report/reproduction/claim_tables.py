@@ -26,7 +26,7 @@ def claim_tables(shown: Sequence[Family]) -> dict[str, Any]:
         "sizes": [
             {
                 "family": one.family.link,
-                "reading": sentences.READINGS[one.side],
+                "reading": sentences.reading(one.family, one.side),
                 "runs": one.runs,
                 "anova": f"{number(one.f)}, {p_value(one.p)}",
                 "trend": f"{number(one.trend)}, {p_value(one.p_trend)}",
@@ -59,7 +59,7 @@ def claim_tables(shown: Sequence[Family]) -> dict[str, Any]:
         "metrics": [
             {
                 "family": one.family.link,
-                "reading": sentences.READINGS[one.side],
+                "reading": sentences.reading(one.family, one.side),
                 "runs": one.runs,
                 "spearman": sentences.value(one.spearman),
                 "signed": sentences.value(one.signed),

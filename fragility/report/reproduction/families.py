@@ -108,6 +108,10 @@ class Family:
         """What the run changed of its study, the number of repeats apart."""
         return self.study.against.overrides if self.study and self.study.against else ()
 
+    def resized(self, side: Side) -> bool:
+        """Returns whether a reading is of another size than published."""
+        return side != "published" and bool(self.overrides)
+
     @property
     def axis(self) -> str:
         """What differs between settings: depth or width, or just the setting."""

@@ -39,6 +39,7 @@ READINGS: dict[Side, str] = {
     "ours": "As published, by us",
     "corrected": "Corrected",
 }
+_RESIZED = "at another size"
 _VERDICTS = {
     AGREES: ("agrees", "agree"),
     DIFFERS: ("differs", "differ"),
@@ -54,6 +55,11 @@ _QUANTITIES: dict[Quantity, str] = {
 }
 
 
+def reading(family: Family, side: Side) -> str:
+    """Returns what a row of a family's reading is called."""
+    return f"{READINGS[side]}, {_RESIZED}" if family.resized(side) else READINGS[side]
+
+
 def paragraph(family: Family) -> str:
     """Returns what came of a family, in a few sentences."""
     told = [_whole(family), *(_verdicts(family.lines, quantity) for quantity in _QUANTITIES)]
@@ -66,8 +72,8 @@ def headlines(families: Sequence[Family]) -> list[str]:
 
     Families that were run at another size than published have sentences of their own.
     """
-    whole = [family for family in families if not family.overrides]
-    other = [family for family in families if family.overrides]
+    whole = [family for family in families if not family.resized("ours")]
+    other = [family for family in families if family.resized("ours")]
     told = [said for quantity in _QUANTITIES if (said := _both(whole, quantity))]
     if said := _lowest(whole):
         told.append(f"Corrected, {said}")
@@ -110,11 +116,14 @@ def claim_headlines(
     regularizers: Sequence[RegularizationEffect],
     metrics: Sequence[MetricEffect],
 ) -> tuple[str, str, str]:
-    """Returns the answers to the three claims, counted by reading."""
+    """Returns the answers to the three claims, counted by reading.
+
+    What was run at another size than published is not counted.
+    """
     falls, higher, negative = [], [], []
     for side in SIDES:
         name = READINGS[side].lower()
-        answers = [one.answer for one in sizes if one.side == side]
+        answers = [one.answer for one in sizes if one.side == side and not one.family.resized(side)]
         if answers:
             little = answers.count(LITTLE)
             beside = f" and changes by less than 0.1 in {little}" if little else ""
@@ -130,7 +139,7 @@ def claim_headlines(
                 f"{name}, it is higher with weight decay in {pairs.count(RISES)} of"
                 f" {plural(len(pairs), 'pair')} of families{beside}"
             )
-        here = [one for one in metrics if one.side == side]
+        here = [one for one in metrics if one.side == side and not one.family.resized(side)]
         if here:
             runs = sum(one.runs for one in here)
             share = sum(one.negative * one.runs for one in here) / runs
@@ -154,7 +163,7 @@ def size_summary(effects: Sequence[SizeEffect], side: Side) -> str:
     }
     groups: dict[str, list[str]] = defaultdict(list)
     for one in here:
-        groups[one.answer].append(one.family.link)
+        groups[one.answer].append(_link(one.family, side))
     told = [words[key].format(listing(groups[key], 9)) for key in words if groups[key]]
     return f"{READINGS[side]}: {listing(told)}." if told else ""
 
@@ -188,7 +197,7 @@ def metric_summary(effects: Sequence[MetricEffect], side: Side) -> str:
     if not here:
         return ""
     apart = [
-        f"{value(one.apart)} ({one.family.link})"
+        f"{value(one.apart)} ({_link(one.family, side)})"
         for one in here
         if one.apart.low is not None and one.apart.high is not None
         and not one.apart.low <= 0 <= one.apart.high
@@ -204,6 +213,10 @@ def metric_summary(effects: Sequence[MetricEffect], side: Side) -> str:
         f"{READINGS[side]}: {differ}; {percent(negative)} of {plural(runs, 'run')} have a negative"
         " Spearman."
     )
+
+
+def _link(family: Family, side: Side) -> str:
+    return f"{family.link}, {_RESIZED}" if family.resized(side) else family.link
 
 
 def _verdicts(lines: Sequence[tuple[Setting, Held]], quantity: Quantity, *nouns: str) -> str:
