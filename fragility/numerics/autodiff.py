@@ -22,7 +22,7 @@ def products_by_autodiff(
 ) -> Tensor:
     """Returns the curvature of the summed losses of a block of examples times T vectors (T, P).
 
-    One pass builds the graph of the gradient, each vector takes two more backward passes.
+    One pass builds the graph of the gradient, and one more takes all vectors back through it.
     """
     with torch.enable_grad():
         point = model.vector(layout).detach().requires_grad_()
@@ -31,8 +31,8 @@ def products_by_autodiff(
             return _gauss_newton_products(model, outputs, point, vectors)
         losses = model.loss.per_example(outputs, targets).sum()
         (gradient,) = torch.autograd.grad(losses, point, create_graph=True)
-        rows = [torch.autograd.grad(gradient, point, v, retain_graph=True)[0] for v in vectors]
-    return torch.stack(rows)
+        (rows,) = torch.autograd.grad(gradient, point, vectors, is_grads_batched=True)
+    return rows
 
 
 def _gauss_newton_products(
