@@ -24,7 +24,7 @@ class Method(BaseModel):
     fields give other numbers than before.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     revision: ClassVar[int] = 1
     added: ClassVar[frozenset[str]] = frozenset()

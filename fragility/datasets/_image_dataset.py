@@ -29,7 +29,7 @@ ELSEWHERE = ("root", "path", "download")
 class Normalization(BaseModel):
     """A mean and a standard deviation of pixels from 0 to 1, for all channels or one for each."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: Channel | Annotated[tuple[Channel, ...], Field(min_length=1)]
     """What is subtracted."""

@@ -96,7 +96,7 @@ def facts(data: Data) -> Facts:
 class Subset(BaseModel):
     """Part of the training and test set: whole numbers are counts, numbers up to 1.0 are shares."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: PositiveInt | Share | None = None
     """Training examples to keep; all when not given."""

@@ -23,7 +23,7 @@ PARTS = ("train", "test")
 class Sizes(BaseModel):
     """What a plan must know of examples that it does not load."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: PositiveInt
     """Training examples as used: after the split, `subset` and `duplicates`."""

@@ -22,7 +22,7 @@ from fragility.numerics.trained import TrainedModel
 class Departures(BaseModel):
     """Departures from the definition of a score; none unless named."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     last_layer_bias: Literal["kept", "dropped"] = "kept"
     """`dropped`: gradients and curvature are taken of a network without its last layer's bias,

@@ -37,7 +37,7 @@ SPECTRUM_LIMIT = 4096
 class RelativeDamping(BaseModel):
     """Damping as a multiple of the curvature's mean eigenvalue."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     relative: PositiveFloat
     """Multiple of the mean eigenvalue: trace over P, of the Gauss-Newton matrix for a Hessian."""

@@ -20,7 +20,7 @@ class TorchSeed(BaseModel):
     Those of a script that calls `torch.manual_seed(14)` and then makes its layers, first to last.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     torch_seed: NonNegativeInt
     """Seed of the first repeat; every further repeat has the next one."""

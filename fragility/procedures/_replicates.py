@@ -15,7 +15,7 @@ class TargetReliability(BaseModel):
     `max` bounds it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target_reliability: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Reliability that the mean over replicates is to reach; a perfect score then correlates with

@@ -33,7 +33,7 @@ def _some(found: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_CONFIG = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+_CONFIG = ConfigDict(frozen=True, extra="forbid")
 
 
 class ReferenceSetting(BaseModel):

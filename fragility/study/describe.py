@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fragility.errors import UsageError, did_you_mean
+from fragility.field_docs import field_docs
 from fragility.method import Method, Room, canonical, kind_of
 from fragility.study.messages import listed, quoted
 from fragility.study.nodes import flow
@@ -128,7 +129,7 @@ def documentation(name: str, method: type[Method]) -> MethodDoc:
 
 def _fields(method: type[Method]) -> list[FieldDoc]:
     """Returns the fields but the kind."""
-    return [_field(name, field) for name, field in _own_first(method) if name != "kind"]
+    return [_field(method, name, field) for name, field in _own_first(method) if name != "kind"]
 
 
 def _own_first(method: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
@@ -137,14 +138,14 @@ def _own_first(method: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     return sorted(method.model_fields.items(), key=lambda item: item[0] not in own)
 
 
-def _field(name: str, field: FieldInfo) -> FieldDoc:
+def _field(model: type[BaseModel], name: str, field: FieldInfo) -> FieldDoc:
     default = (
         None if field.is_required() else _written(field.get_default(call_default_factory=True))
     )
-    description = " ".join((field.description or "").split())
+    description = " ".join(field_docs(model).get(name, "").split())
     shape = Shape.of_field(field)
     inner = shape.model(None) if shape.room is None else None
-    fields = tuple(_field(key, one) for key, one in _own_first(inner)) if inner else ()
+    fields = tuple(_field(inner, key, one) for key, one in _own_first(inner)) if inner else ()
     return FieldDoc(name, words(shape), default, description, fields)
 
 

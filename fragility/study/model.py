@@ -114,7 +114,7 @@ class Study(BaseModel):
     Where a value is swept, the study holds the first of its values; the cells hold the others.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: Label
     """Name of the study; runs, reports and comparisons go by it."""
