@@ -35,6 +35,7 @@ SIZE.mnist-bnn-lenet = --repeats 3 --set 'datasets.mnist.subset={train: 1000, te
   --set procedures.published_max.epochs=3 --set procedures.published_median.epochs=3 \
   --set procedures.published_max.train_points.count=20 --set procedures.published_median.train_points.count=20 \
   --set procedures.corrected_max.epochs=20 --set procedures.corrected_median.epochs=20
+QUICK.mnist-bnn-lenet = --set 'datasets.mnist.subset={train: 500, test: 200}'
 SIZE.cifar-lenet = --repeats 5 --set training.adam.batch_size=125 --set training.adam.epochs=8 \
   --set 'datasets.cifar10={kind: image_folder, path: cifar10, normalize: {mean: 0.5, std: 0.5}, subset: {train: 5000, test: 2000}}' \
   --set procedures.published_max.epochs=8 --set procedures.published_median.epochs=8
@@ -96,7 +97,7 @@ reproduce-second:
 
 FEW_CORRECTED = $(if $(LONG),--set procedures.corrected.steps=375)
 # A run with failed tasks (1) has results all the same; anything else ends it. What comes last of an option that is given twice holds.
-RUN_ALL = set -e; $(foreach study,$(1),$(BIN)/fragility run epifano-2023/$(study) $(SIZE.$(study)) $(3) $(4) --store $(2) || test $$? -eq 1;)
+RUN_ALL = set -e; $(foreach study,$(1),$(BIN)/fragility run epifano-2023/$(study) $(SIZE.$(study)) $(3) $(4) $(if $(LONG),$(QUICK.$(study))) --store $(2) || test $$? -eq 1;)
 LEFT_OUT = $(if $(filter $(1),$(IMAGES)),:,echo 'left out: $(1); there are no images in $(2) (DATA=DIR or FRAGILITY_DATA names another folder)' >&2)
 
 bench: $(VENV)/.runtime ## ours beside plain loops and other packages; DATA=DIR holds MNIST/raw and cifar10/train/CLASS

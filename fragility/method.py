@@ -34,20 +34,18 @@ class Method(BaseModel):
 
     def identity(self) -> dict[str, JSON]:
         """Returns the canonical form of everything that decides what the method computes."""
-        fields = {
-            name: canonical(getattr(self, name))
-            for name, field in type(self).model_fields.items()
-            if name not in self.added or getattr(self, name) != field.default
-        }
-        return {"revision": self.revision, **fields}
+        return {"revision": self.revision, **_fields(self, self.added)}
 
 
 def canonical(value: Any) -> JSON:
-    """Returns `value` as plain JSON, methods by their identity; `1` and `1.0` stay apart."""
+    """Returns `value` as plain JSON, methods by their identity; `1` and `1.0` stay apart.
+
+    What is `added` to a method is left out at its default, and so it is of a part of one.
+    """
     if isinstance(value, Method):
         return value.identity()
     if isinstance(value, BaseModel):
-        return {name: canonical(getattr(value, name)) for name in type(value).model_fields}
+        return _fields(value, getattr(value, "added", frozenset()))
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -55,6 +53,14 @@ def canonical(value: Any) -> JSON:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
+
+
+def _fields(value: BaseModel, added: frozenset[str]) -> dict[str, JSON]:
+    return {
+        name: canonical(getattr(value, name))
+        for name, field in type(value).model_fields.items()
+        if name not in added or getattr(value, name) != field.default
+    }
 
 
 M = TypeVar("M", bound=Method)

@@ -59,6 +59,19 @@ def test_a_field_that_came_later_is_no_part_of_the_identity_until_it_says_someth
     assert Grown(later="otherwise").identity() == {**Inner().identity(), "later": "otherwise"}
 
 
+class Part(BaseModel):
+    added: ClassVar[frozenset[str]] = frozenset({"later"})
+    early: int = 1
+    later: str = "as before"
+
+
+def test_what_came_later_in_a_part_of_a_method_is_left_out_likewise() -> None:
+    assert canonical(Part()) == {"early": 1}
+    assert canonical({"part": Part(later="otherwise")}) == {
+        "part": {"early": 1, "later": "otherwise"}
+    }
+
+
 def test_methods_are_frozen_and_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Inner().value = 2  # type: ignore[misc]

@@ -7,15 +7,16 @@ that asks what that did to the result sweeps the names one by one.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Tensor
 
 from fragility.errors import MethodFailure
 from fragility.estimators.random import fingerprint
 from fragility.identity import derive_seed
+from fragility.numerics.bayesian import with_log_determinant
 from fragility.numerics.trained import TrainedModel
 
 
@@ -24,6 +25,8 @@ class Departures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    added: ClassVar[frozenset[str]] = frozenset({"log_determinant"})
+
     last_layer_bias: Literal["kept", "dropped"] = "kept"
     """`dropped`: gradients and curvature are taken of a network without its last layer's bias,
     which is not the network that was trained. Of a Bayesian network, also without what an
@@ -31,6 +34,10 @@ class Departures(BaseModel):
     test_gradient: Literal["measured", "trained"] = "measured"
     """`trained`: gradients of test examples are of the loss that was trained, not of the one that
     they are measured by."""
+    log_determinant: NonNegativeFloat | None = None
+    """Factor of the log-determinant in an example's loss, of a Bayesian network with `objective:
+    published`, where scores are not of the loss that was trained; null: that of training, the
+    model's `log_determinant` over n."""
     curvature_factor: PositiveFloat = 1.0
     """What the curvature is multiplied by before damping is added: 0.097 where the sum of 59
     batches' means is divided by 608, the size of the last batch, instead of by 59."""
@@ -52,8 +59,11 @@ class Departures(BaseModel):
         """Returns the model whose gradients and curvature are taken.
 
         Raises:
-            MethodFailure: there is no bias to drop.
+            MethodFailure: there is no bias to drop, or no log-determinant in the loss.
         """
+        if self.log_determinant is not None:
+            loss = with_log_determinant(model.loss, self.log_determinant)
+            model = replace(model, loss=loss)
         if self.test_gradient == "trained":
             model = replace(model, test_loss=model.loss)
         if self.last_layer_bias == "kept":

@@ -5,6 +5,7 @@ Outputs (..., 2 k) are k means, of logits or of values, and then their variances
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import NoReturn
 
@@ -19,6 +20,8 @@ from fragility.numerics.penalties import PenaltyForm
 
 CLAMP = 88.0
 """Largest variance of the published loss; above it, softplus would overflow in float32."""
+
+_AS_PUBLISHED = "likelihood as published"
 
 
 def means(outputs: Tensor) -> Tensor:
@@ -91,7 +94,22 @@ def published_loss(task: str, log_determinant: float, off_diagonal: bool) -> Los
         _published, task=task, log_determinant=log_determinant, off_diagonal=off_diagonal
     )
     refused = (_not_convex, _not_convex, _not_convex)
-    return Loss("likelihood as published", loss, *refused, predicted=means, convex=False)
+    return Loss(_AS_PUBLISHED, loss, *refused, predicted=means, convex=False)
+
+
+def with_log_determinant(loss: Loss, factor: float) -> Loss:
+    """Returns the published loss with another factor of an example's log-determinant.
+
+    Raises:
+        MethodFailure: the loss is another.
+    """
+    if loss.name != _AS_PUBLISHED:
+        raise MethodFailure(
+            f"the model is trained by a {loss.name}, which has no log-determinant to weigh.",
+            "Remove `log_determinant` from `departures`.",
+        )
+    assert isinstance(loss.per_example, partial)
+    return replace(loss, per_example=partial(loss.per_example, log_determinant=factor))
 
 
 def _twice(outputs: Tensor, targets: Tensor) -> Tensor:

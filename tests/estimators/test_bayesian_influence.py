@@ -133,7 +133,10 @@ def test_what_needs_a_convex_loss_is_refused() -> None:
     assert bool(torch.isfinite(fisher.scores).all())
 
 
-def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
+@pytest.mark.parametrize("log_determinant", [None, 0.7])
+def test_scores_as_published_are_of_the_likelihood_without_its_biases(
+    log_determinant: float | None,
+) -> None:
     """Both gradients and the Hessian of the trained loss, written out with the biases left out."""
     model = BayesianMLP(
         hidden=(3,),
@@ -156,6 +159,7 @@ def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
         parameters=model.initial((2,), 3, 4, torch.float64),
     )
     values = at.parameters
+    factor = 0.1 / N if log_determinant is None else log_determinant
 
     def loss(flat: Tensor, x: Tensor, target: Tensor) -> Tensor:
         v = {name: functional.softplus(value) for name, value in values.items() if "rho" in name}
@@ -168,7 +172,7 @@ def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
         p = torch.softmax(mean, dim=0)
         sigma = torch.log1p(torch.exp(torch.clamp((p * (1 - p)) ** 2 * variance, 0, 88)))
         errors = (functional.one_hot(target, 3).double() - p) ** 2
-        return torch.outer(errors, 1 / sigma).mean() + 0.1 / N * torch.log(sigma.prod())
+        return torch.outer(errors, 1 / sigma).mean() + factor * torch.log(sigma.prod())
 
     flat = values["3.weight"].flatten()
     pairs = list(zip(at.inputs, at.targets, strict=True))
@@ -183,7 +187,8 @@ def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
     hessian = torch.autograd.functional.hessian(mean_loss, flat)
     hessian.diagonal().add_(0.001)
     expected = test @ torch.linalg.inv(hessian) @ train.T
-    departures = {"last_layer_bias": "dropped", "test_gradient": "trained", "divisor": 1}
+    departures = {"last_layer_bias": "dropped", "test_gradient": "trained", "divisor": 1,
+                  "log_determinant": log_determinant}  # fmt: skip
     estimator = Exact.model_validate(
         {
             "parameters": "last_layer_weight",
@@ -194,3 +199,9 @@ def test_scores_as_published_are_of_the_likelihood_without_its_biases() -> None:
     )
     found = estimator.estimate(at, torch.arange(4)).scores
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10)
+
+
+def test_a_loss_without_a_log_determinant_has_none_to_weigh() -> None:
+    estimator = Exact.model_validate({"damping": 1.0, "departures": {"log_determinant": 0.001}})
+    with pytest.raises(MethodFailure, match="gaussian likelihood, which has no log-determinant"):
+        estimator.estimate(trained(), torch.arange(4))
