@@ -28,7 +28,7 @@ class FullBatch(Training):
     A model stops when the norm of the gradient of its objective, penalty included, reaches
     `gradient_norm`, when it has taken `steps` steps, when its schedule or early stopping stops it,
     or when its objective is no longer finite. Both watch the loss that a step started from, without
-    the penalty.
+    the penalty unless the schedule is told so.
 
     Valid when: the data fit in memory.
     Cost: `steps` gradients of all examples for each model; done models leave the stack.
@@ -121,11 +121,16 @@ class _Loop(Running):
                 here = before.where(resting, here)
                 theta = self.rest(resting, theta, memory)
             self.theta, self.here = theta, here
-            self.follow(self.step, before.data_loss, resting)
+            self.follow(self.step, self._watched(before), resting)
             self.end_unit(self.step, before.data_loss, resting)
             if self.step % 50 == 0:
                 self.recorder.progress(self.step / self.longest)
             self.step += 1
+
+    def _watched(self, here: Evaluation) -> Tensor:
+        """Returns the losses (K,) that the schedules go by."""
+        whole = self.rates.includes_penalty
+        return here.data_loss if whole is None else here.data_loss.where(~whole, here.objective)
 
     def _stopped(self) -> Tensor | None:
         """Returns which models stop before this step, or None when none can."""

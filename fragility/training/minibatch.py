@@ -62,6 +62,11 @@ class Minibatch(Training):
                 f"the `optimizer` {self.optimizer.kind} compares losses of the same examples, "
                 "which minibatches change from step to step; use sgd or adam"
             )
+        if self.schedule.full_batch_only:
+            raise ValueError(
+                f"the `schedule` {self.schedule.kind} goes by the loss with its penalty "
+                "(`includes_penalty`), which is told of the full batch alone"
+            )
         return self
 
     @property

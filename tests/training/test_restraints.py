@@ -331,3 +331,30 @@ def test_a_line_search_may_stop_early_and_newton_may_not() -> None:
     stop = Restraints(early_stopping=EarlyStopping(5))
     assert on_full_batch(optimizer={"kind": "lbfgs"}).objection(stop) is None
     assert Newton().objection(stop) is not None
+
+
+def test_a_plateau_may_go_by_the_loss_with_its_penalty() -> None:
+    """As loops have it that hand on the loss they differentiate."""
+    told = [True, False, True]
+    stack = [on_full_batch(schedule={**PLATEAU, "includes_penalty": one}) for one in told]
+    fused = fit(stack, [Restraints()] * 3)
+    for k, whole in enumerate(told):
+        ends = []
+        for includes in (whole, not whole):
+            plain = Plain(k, adam)
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                plain.optimizer, patience=3, threshold=1e-2
+            )
+            for _ in range(60):
+                square = float(plain.theta.square().sum())
+                loss = plain.step(torch.arange(30))
+                schedule.step(loss + plain.penalty / 2 * square if includes else loss)
+            ends.append(plain.theta)
+        torch.testing.assert_close(fused.theta[k], ends[0], rtol=0, atol=1e-9)
+        # The first one's penalty is too small to change a cut.
+        assert k == 0 or float((ends[0] - ends[1]).norm()) > 1e-6
+
+
+def test_of_minibatches_no_schedule_goes_by_the_penalty() -> None:
+    with pytest.raises(ValueError, match="told of the full batch alone"):
+        on_batches(schedule={**PLATEAU, "includes_penalty": True})

@@ -19,10 +19,14 @@ class Rates(ABC):
     """Whether the rates follow from the loss; under minibatches they then change at epoch ends."""
     last_batch: Tensor | None = None
     """Whose rates (K,) follow the loss of an epoch's last batch; None: all follow its mean."""
+    includes_penalty: Tensor | None = None
+    """Whose rates (K,) follow the loss with the penalty; None: nobody's."""
 
     @abstractmethod
-    def update(self, data_loss: Tensor) -> None:
-        """Takes note of a step, and of the loss (K,), without penalty, that it started from.
+    def update(self, loss: Tensor) -> None:
+        """Takes note of a step, and of the loss (K,) that it started from.
+
+        It is without the penalty, but where `includes_penalty` says so.
 
         Rates that follow the loss are told that of an epoch instead under minibatches: its mean, or
         where `last_batch` says so that of its last batch.
@@ -55,6 +59,11 @@ class Schedule(Method):
     @property
     def may_stop(self) -> bool:
         """Whether it may stop a model before its limit of steps."""
+        return False
+
+    @property
+    def full_batch_only(self) -> bool:
+        """Whether it goes by what minibatches do not tell."""
         return False
 
     @abstractmethod

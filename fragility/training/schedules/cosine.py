@@ -40,7 +40,7 @@ class _Cosine(Rates):
         self.total = steps.unsqueeze(1).clamp(min=1).double()
         self.count = torch.zeros_like(self.total)
 
-    def update(self, data_loss: Tensor) -> None:
+    def update(self, loss: Tensor) -> None:
         self.count = (self.count + 1).minimum(self.total)
         share = (1 + torch.cos(pi * self.count / self.total)) / 2
         self.current = self.floor + (self.initial - self.floor) * share.to(self.initial)

@@ -28,7 +28,7 @@ class _Constant(Rates):
     def __init__(self, initial: Tensor) -> None:
         self.current = initial
 
-    def update(self, data_loss: Tensor) -> None:
+    def update(self, loss: Tensor) -> None:
         pass
 
     def state(self) -> dict[str, Tensor]:

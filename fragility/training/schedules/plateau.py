@@ -16,11 +16,11 @@ from fragility.training.schedules.base import Rates, Schedule
 class Plateau(Schedule):
     """Multiplies the learning rate by `factor` after `patience` steps without improvement.
 
-    The watched loss is the training loss without the penalty; under minibatches it is the mean loss
-    of an epoch's batches or that of the last of them, and `patience` counts epochs. An improvement
-    is a fall below (1 - threshold) times the best loss; a cut smaller than `smallest_cut` is not
-    made, which keeps a rate that starts at 1e-3 from falling below 1e-8. Step for step torch's
-    `ReduceLROnPlateau`.
+    The watched loss is the training loss, without the penalty unless told; under minibatches it is
+    the mean loss of an epoch's batches or that of the last of them, and `patience` counts epochs.
+    An improvement is a fall below (1 - threshold) times the best loss; a cut smaller than
+    `smallest_cut` is not made, which keeps a rate that starts at 1e-3 from falling below 1e-8. Step
+    for step torch's `ReduceLROnPlateau`.
 
     At that floor a model hardly moves any more: by Adam a coordinate goes at most about the rate in
     a step (Kingma and Ba 2015, section 2.1), at 1e-8 less than 5e-4 in 50,000 steps; by gradient
@@ -33,7 +33,7 @@ class Plateau(Schedule):
     Reference: torch.optim.lr_scheduler.ReduceLROnPlateau.
     """
 
-    added: ClassVar[frozenset[str]] = frozenset({"watches"})
+    added: ClassVar[frozenset[str]] = frozenset({"watches", "includes_penalty"})
 
     kind: Literal["plateau"] = "plateau"
     patience: NonNegativeInt = 10
@@ -50,11 +50,19 @@ class Plateau(Schedule):
     watches: Watches = "epoch_mean"
     """Which loss of an epoch of minibatches counts: the mean over its batches, or the last batch's,
     which is noisier (what Lightning has of a `loss` logged in `training_step`)."""
+    includes_penalty: bool = False
+    """Whether the watched loss of the full batch has the penalty in it, as where a script adds the
+    divergence of a Bayesian network to the loss that it hands on. Weight decay is a part of it."""
 
     @property
     def may_stop(self) -> bool:
         """Whether it stops a model at the floor of its rate."""
         return self.stop_at_floor
+
+    @property
+    def full_batch_only(self) -> bool:
+        """Whether it goes by what minibatches do not tell: the penalty of a step."""
+        return self.includes_penalty
 
     def rates(self, stack: Sequence[Self], initial: Tensor, steps: Tensor) -> Rates:
         """Returns rates that fall model by model."""
@@ -72,15 +80,17 @@ class _Plateau(Rates):
         self.smallest_cut = initial.new_tensor([one.smallest_cut for one in stack])
         last_batch = [one.watches == "last_batch" for one in stack]
         self.last_batch = torch.tensor(last_batch, device=initial.device)
+        whole = [one.includes_penalty for one in stack]
+        self.includes_penalty = torch.tensor(whole, device=initial.device) if any(whole) else None
         self.best = torch.full_like(self.patience, torch.inf)
         self.waited = torch.zeros_like(self.patience)
         self.stops = torch.tensor([one.stop_at_floor for one in stack], device=initial.device)
         self.ended = torch.zeros_like(self.stops)
         self.may_stop = bool(self.stops.any())
 
-    def update(self, data_loss: Tensor) -> None:
-        better = data_loss < self.best * (1 - self.threshold)
-        self.best = torch.where(better, data_loss, self.best)
+    def update(self, loss: Tensor) -> None:
+        better = loss < self.best * (1 - self.threshold)
+        self.best = torch.where(better, loss, self.best)
         self.waited = torch.where(better, 0, self.waited + 1)
         due = self.waited > self.patience
         rate = self.current.squeeze(1)
@@ -113,3 +123,5 @@ class _Plateau(Rates):
         self.stops, self.ended = self.stops[index], self.ended[index]
         assert self.last_batch is not None
         self.last_batch = self.last_batch[index]
+        if self.includes_penalty is not None:
+            self.includes_penalty = self.includes_penalty[index]

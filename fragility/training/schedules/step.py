@@ -40,7 +40,7 @@ class _Step(Rates):
         self.factor = initial.new_tensor([[one.factor] for one in stack])
         self.count = torch.zeros_like(self.every)
 
-    def update(self, data_loss: Tensor) -> None:
+    def update(self, loss: Tensor) -> None:
         self.count = self.count + 1
         due = self.count % self.every == 0
         self.current = torch.where(due, self.current * self.factor, self.current)
