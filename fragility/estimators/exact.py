@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import model_validator
@@ -22,6 +23,11 @@ DENSE_BYTES = 3 * 2**30
 class ExactDepartures(Departures):
     """Departures of estimators that invert the curvature as a matrix."""
 
+    added: ClassVar[frozenset[str]] = Departures.added | {"summation"}
+
+    summation: Literal["whole", "one_by_one"] = "whole"
+    """`one_by_one`: the curvatures of single examples are added one after another, as a loop over
+    the examples does; of a singular matrix the rounding of that sum decides."""
     inverse: Literal["factored", "written_out"] = "factored"
     """`written_out`: the inverse is computed as a matrix by LU, as `torch.inverse` does, and
     multiplied by the gradients; of a matrix that is singular but for rounding it is rounding."""
@@ -66,7 +72,8 @@ class Exact(Influence):
                 f"{self.dtype}; here are {matrix.size:,}.",
                 "Use `auto` or `cg`, or fewer `parameters`.",
             )
-        dense = matrix.dense()
+        one_by_one = self.departures.summation == "one_by_one"
+        dense = _one_by_one(matrix) if one_by_one else matrix.dense()
         if not bool(torch.isfinite(dense).all()):
             raise MethodFailure(
                 "the curvature matrix is not finite: the trained model has diverged.",
@@ -94,6 +101,18 @@ class Exact(Influence):
             {} if residual is None else {"relative_residual": residual},
             inverse.eigenvalues,
         )
+
+
+def _one_by_one(matrix: CurvatureMatrix) -> Tensor:
+    """Returns the matrix (P, P), its examples' terms computed and added one after another."""
+    model = matrix.model
+    total = torch.zeros_like(matrix.decay).repeat(matrix.size, 1)
+    for i in range(model.n):
+        one = replace(model, inputs=model.inputs[i : i + 1], targets=model.targets[i : i + 1])
+        total += replace(matrix, model=one, includes_regularization=False).dense()
+    total /= model.n
+    total.diagonal().add_(matrix.decay)
+    return total
 
 
 def _by_lu(matrix: Tensor, damping: float, rhs: Tensor) -> Tensor:

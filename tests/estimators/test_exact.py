@@ -163,3 +163,47 @@ def test_regularization_can_be_left_out_of_the_curvature() -> None:
     torch.testing.assert_close(
         without.estimate(model, ALL_TEST).scores, Exact().estimate(model, ALL_TEST).scores
     )
+
+
+@pytest.mark.parametrize("parameters", ["all", "last_layer_weight"])
+@pytest.mark.parametrize("penalized", [True, False])
+def test_terms_added_one_after_another_make_the_same_matrix(
+    parameters: str, penalized: bool
+) -> None:
+    """Differentiated twice, all at once; where it is singular, damping makes it definite."""
+    model = trained(MLP(hidden=(4,)), "classification", WeightDecay(strength=0.1))
+    layout = model.network.select(parameters)  # type: ignore[arg-type]
+
+    def mean_loss(flat: torch.Tensor) -> torch.Tensor:
+        values = {**model.parameters, **layout.unflatten(flat)}
+        outputs = model.network(values, model.inputs)
+        return torch.nn.functional.cross_entropy(outputs, model.targets)
+
+    at = model.vector(layout)
+    hessian = torch.autograd.functional.hessian(mean_loss, at)
+    hessian.diagonal().add_(0.5 + 0.1 * penalized)
+    gradients = torch.autograd.functional.jacobian(
+        lambda flat: model.loss.per_example(
+            model.network({**model.parameters, **layout.unflatten(flat)}, model.inputs),
+            model.targets,
+        ),
+        at,
+    )
+    tests = torch.autograd.functional.jacobian(
+        lambda flat: model.loss.per_example(
+            model.network({**model.parameters, **layout.unflatten(flat)}, model.test_inputs),
+            model.test_targets,
+        ),
+        at,
+    )
+    estimator = Exact.model_validate(
+        {
+            "parameters": parameters,
+            "damping": 0.5,
+            "curvature_includes_regularization": penalized,
+            "departures": {"summation": "one_by_one", "inverse": "written_out"},
+        }
+    )
+    expected = tests @ torch.linalg.solve(hessian, gradients.T) / model.n
+    found = estimator.estimate(model, torch.arange(len(tests))).scores
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
