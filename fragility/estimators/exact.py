@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import isqrt
 from typing import ClassVar, Literal
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from fragility.errors import MethodFailure
 from fragility.estimators._departures import Departures
 from fragility.estimators._influence import Influence, Solution
+from fragility.numerics.autodiff import products_by_autodiff
 from fragility.numerics.curvature import CurvatureMatrix
 from fragility.numerics.inverse import Inverse
 
@@ -25,9 +25,10 @@ class ExactDepartures(Departures):
 
     added: ClassVar[frozenset[str]] = Departures.added | {"summation"}
 
-    summation: Literal["whole", "one_by_one"] = "whole"
-    """`one_by_one`: the curvatures of single examples are added one after another, as a loop over
-    the examples does; of a singular matrix the rounding of that sum decides."""
+    summation: Literal["whole", "by_example"] = "whole"
+    """`by_example`: each example's loss is differentiated twice and the matrices are added one
+    after another, as a loop over the examples does; where their sum is singular, the rounding of
+    both decides."""
     inverse: Literal["factored", "written_out"] = "factored"
     """`written_out`: the inverse is computed as a matrix by LU, as `torch.inverse` does, and
     multiplied by the gradients; of a matrix that is singular but for rounding it is rounding."""
@@ -63,6 +64,15 @@ class Exact(Influence):
             )
         return self
 
+    @model_validator(mode="after")
+    def _terms_are_those_of_the_hessian(self) -> Exact:
+        if self.curvature != "hessian" and self.departures.summation == "by_example":
+            raise ValueError(
+                f"`curvature: {self.curvature}` has no `summation: by_example`, which is of the "
+                "Hessian; drop one of the keys"
+            )
+        return self
+
     def solve(self, matrix: CurvatureMatrix, damping: float, rhs: Tensor) -> Solution:
         """Returns solutions to rounding error, with the spectrum's ends and its negative count."""
         limit = dense_limit(rhs.dtype)
@@ -72,8 +82,8 @@ class Exact(Influence):
                 f"{self.dtype}; here are {matrix.size:,}.",
                 "Use `auto` or `cg`, or fewer `parameters`.",
             )
-        one_by_one = self.departures.summation == "one_by_one"
-        dense = _one_by_one(matrix) if one_by_one else matrix.dense()
+        by_example = self.departures.summation == "by_example"
+        dense = _by_example(matrix) if by_example else matrix.dense()
         if not bool(torch.isfinite(dense).all()):
             raise MethodFailure(
                 "the curvature matrix is not finite: the trained model has diverged.",
@@ -103,13 +113,13 @@ class Exact(Influence):
         )
 
 
-def _one_by_one(matrix: CurvatureMatrix) -> Tensor:
-    """Returns the matrix (P, P), its examples' terms computed and added one after another."""
+def _by_example(matrix: CurvatureMatrix) -> Tensor:
+    """Returns the Hessian (P, P): each example's loss differentiated twice, then added."""
     model = matrix.model
-    total = torch.zeros_like(matrix.decay).repeat(matrix.size, 1)
-    for i in range(model.n):
-        one = replace(model, inputs=model.inputs[i : i + 1], targets=model.targets[i : i + 1])
-        total += replace(matrix, model=one, includes_regularization=False).dense()
+    identity = torch.eye(matrix.size, dtype=matrix.decay.dtype, device=matrix.decay.device)
+    total = torch.zeros_like(identity)
+    for example in zip(torch.split(model.inputs, 1), torch.split(model.targets, 1), strict=True):
+        total += products_by_autodiff(model, matrix.layout, identity, *example, gauss_newton=False)
     total /= model.n
     total.diagonal().add_(matrix.decay)
     return total

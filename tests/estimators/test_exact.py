@@ -201,9 +201,16 @@ def test_terms_added_one_after_another_make_the_same_matrix(
             "parameters": parameters,
             "damping": 0.5,
             "curvature_includes_regularization": penalized,
-            "departures": {"summation": "one_by_one", "inverse": "written_out"},
+            "departures": {"summation": "by_example", "inverse": "written_out"},
         }
     )
     expected = tests @ torch.linalg.solve(hessian, gradients.T) / model.n
     found = estimator.estimate(model, torch.arange(len(tests))).scores
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_only_a_hessian_is_added_up_example_by_example() -> None:
+    with pytest.raises(ValueError, match="which is of the Hessian"):
+        Exact.model_validate(
+            {"curvature": "gauss_newton", "departures": {"summation": "by_example"}}
+        )
