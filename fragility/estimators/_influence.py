@@ -47,13 +47,15 @@ class RelativeDamping(BaseModel):
 class Solution:
     """The damped inverse times the test gradients, (T, P), and facts about how it came about.
 
-    `eigenvalues` (P,) are all that the curvature has, where they are known.
+    `eigenvalues` (P,) are all that the curvature has, where they are known; `products` (T, n) are
+    those of the vectors with the training examples' gradients, where they were not made from them.
     """
 
     vectors: Tensor
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     by_test_point: Mapping[str, Tensor] = field(default_factory=dict)
     eigenvalues: Tensor | None = None
+    products: Tensor | None = None
 
 
 class Influence(ModelEstimator):
@@ -103,7 +105,9 @@ class Influence(ModelEstimator):
         damping = absolute_damping(self.damping, matrix)
         departures = self.departures
         solution = self.solve(matrix, damping / departures.curvature_factor, rhs)
-        products = gradient_products(matrix.model, matrix.layout, solution.vectors)
+        products = solution.products
+        if products is None:
+            products = gradient_products(matrix.model, matrix.layout, solution.vectors)
         if departures.penalty_in_gradient:
             slope = matrix.model.penalty_gradient(matrix.layout)
             products = products + (solution.vectors @ slope).unsqueeze(1)

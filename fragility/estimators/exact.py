@@ -14,6 +14,7 @@ from fragility.estimators._departures import Departures
 from fragility.estimators._influence import Influence, Solution
 from fragility.numerics.autodiff import products_by_autodiff
 from fragility.numerics.curvature import CurvatureMatrix
+from fragility.numerics.gradients import per_example_gradients
 from fragility.numerics.inverse import Inverse
 
 DENSE_BYTES = 3 * 2**30
@@ -29,9 +30,11 @@ class ExactDepartures(Departures):
     """`by_example`: each example's loss is differentiated twice and the matrices are added one
     after another, as a loop over the examples does; where their sum is singular, the rounding of
     both decides."""
-    inverse: Literal["factored", "written_out"] = "factored"
+    inverse: Literal["factored", "written_out", "times_train_gradients"] = "factored"
     """`written_out`: the inverse is computed as a matrix by LU, as `torch.inverse` does, and
-    multiplied by the gradients; of a matrix that is singular but for rounding it is rounding."""
+    multiplied by the gradients; of a matrix that is singular but for rounding it is rounding.
+    `times_train_gradients`: so it is, and multiplied by each training example's gradient before
+    that of the test point, so that rounding is not common to all of its scores."""
 
 
 class Exact(Influence):
@@ -57,10 +60,10 @@ class Exact(Influence):
     @model_validator(mode="after")
     def _the_inverse_has_no_eigenvalues(self) -> Exact:
         bent = self.negative_curvature in ("clip", "absolute")
-        if bent and self.departures.inverse == "written_out":
+        if bent and self.departures.inverse != "factored":
             raise ValueError(
                 f"`negative_curvature: {self.negative_curvature}` needs eigenvalues, which "
-                "`inverse: written_out` does not use; use `keep` or `error`"
+                f"`inverse: {self.departures.inverse}` does not use; use `keep` or `error`"
             )
         return self
 
@@ -97,8 +100,16 @@ class Exact(Influence):
                 f"the lowest {ends.bottom:.2g}: the model is not at a minimum.",
                 "Train longer, or use `curvature: gauss_newton` or another `negative_curvature`.",
             )
-        written_out = self.departures.inverse == "written_out"
-        vectors = _by_lu(dense, damping, rhs) if written_out else inverse.solve(rhs)
+        products = None
+        if self.departures.inverse == "factored":
+            vectors = inverse.solve(rhs)
+        else:
+            by_lu = _by_lu(dense, damping)
+            vectors = rhs @ by_lu
+            if self.departures.inverse == "times_train_gradients":
+                model = matrix.model
+                gradients = per_example_gradients(model, matrix.layout, model.inputs, model.targets)
+                products = rhs @ (by_lu @ gradients.T)
         residual = inverse.residual(rhs, vectors)
         return Solution(
             vectors,
@@ -110,6 +121,7 @@ class Exact(Influence):
             },
             {} if residual is None else {"relative_residual": residual},
             inverse.eigenvalues,
+            products,
         )
 
 
@@ -125,22 +137,22 @@ def _by_example(matrix: CurvatureMatrix) -> Tensor:
     return total
 
 
-def _by_lu(matrix: Tensor, damping: float, rhs: Tensor) -> Tensor:
-    """Returns each row of `rhs` (T, P) times the inverse matrix.
+def _by_lu(matrix: Tensor, damping: float) -> Tensor:
+    """Returns the inverse of the damped matrix, written out.
 
     Raises:
         MethodFailure: a pivot is exactly 0.
     """
     damped = matrix.clone()
     damped.diagonal().add_(damping)
+    inverse: Tensor
     inverse, failed = torch.linalg.inv_ex(damped)
     if int(failed):
         raise MethodFailure(
             "the curvature is singular: a pivot of its LU factors is exactly 0.",
-            "Give a `damping` above 0, or drop `inverse: written_out`.",
+            "Give a `damping` above 0, or drop `inverse` from `departures`.",
         )
-    solved: Tensor = rhs @ inverse
-    return solved
+    return inverse
 
 
 def dense_limit(dtype: torch.dtype) -> int:
