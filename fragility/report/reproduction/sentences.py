@@ -224,15 +224,15 @@ def _verdicts(lines: Sequence[tuple[Setting, Held]], quantity: Quantity, *nouns:
     if not held:
         return ""
     tally = Counter(one.verdict for one in held)
+    chance = sum(one.reason == BOTH_AT_CHANCE for one in held)
+    beside = {CANNOT_TELL: f" ({chance} because both sides are at chance)" if chance else ""}
     told = [
-        f"{tally[key]} {one if tally[key] == 1 else many}"
+        f"{tally[key]} {one if tally[key] == 1 else many}{beside.get(key, '')}"
         for key, (one, many) in _VERDICTS.items()
         if tally[key]
     ]
-    chance = sum(one.reason == BOTH_AT_CHANCE for one in held)
-    beside = f" ({chance} of them because both sides are at chance)" if chance else ""
     many = plural(len(held), *(nouns or ("setting",)))
-    return f"Of {many} by {_QUANTITIES[quantity]}, {listing(told)}{beside}."
+    return f"Of {many} by {_QUANTITIES[quantity]}, {listing(told)}."
 
 
 def _whole(family: Family) -> str:
