@@ -334,6 +334,7 @@ def test_a_family_of_several_studies_has_a_name_for_each(made: tuple[Path, Path]
         "figure1_l2_selu, another",
     ]
     assert [one.place for one in found] == ["figure1_l2_selu-iris-depth", "figure1_l2_selu-another"]
+    assert found[1].title == f"{found[1].published.title}: another"
 
 
 def test_what_was_run_at_another_size_is_named_and_not_counted(made: tuple[Path, Path]) -> None:

@@ -94,6 +94,12 @@ class Family:
         return f"{name}, {self.study.name}" if self.shared and self.study else name
 
     @property
+    def title(self) -> str:
+        """The section's heading; of a family that several studies share, with the study's name."""
+        shown = self.published.title
+        return f"{shown}: {self.study.name}" if self.shared and self.study else shown
+
+    @property
     def place(self) -> str:
         """What links to the family's section point at."""
         return re.sub(r"[^a-z0-9_-]+", "-", self.anchor.lower())

@@ -126,7 +126,7 @@ def _family(family: Family, study: Study, folder: str, shown: Sequence[Family]) 
     others = [line for line in family.lines if line[1].quantity != "spearman"]
     others.sort(key=lambda line: order.index(line[0].name))
     return {
-        "title": family.published.title,
+        "title": family.title,
         "key": family.key,
         "place": family.place,
         "note": family.published.note,
