@@ -113,7 +113,10 @@ def test_the_published_side_is_that_of_its_scripts(name: str) -> None:
         assert estimator.damping == (1e-3 if size(cell) in script.damped else 0)
         departures = estimator.departures
         assert departures.last_layer_bias == ("dropped" if script.dropped else "kept")
-        assert (departures.divisor, departures.inverse) == (1, "written_out")
+        # Each example's second derivatives, added in a loop; then, one training gradient after
+        # another, `test_grad @ (H_inv @ train_grad)`.
+        assert (departures.divisor, departures.summation) == (1, "by_example")
+        assert departures.inverse == "times_train_gradients"
         assert (departures.sign, departures.shuffle_seed) == ("removal", None)
         assert (procedure.start, procedure.state, procedure.removal) == ("warm", "reset", "drop")
         assert (procedure.steps, procedure.parameters) == (7500, script.retrained)
