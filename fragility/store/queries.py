@@ -36,7 +36,7 @@ PUBLIC = (RUNS, *(view.table for view in VIEWS))
 FORMATS = {
     ".csv": "FORMAT csv, HEADER true",
     ".json": "FORMAT json, ARRAY true",
-    ".parquet": "FORMAT parquet, COMPRESSION zstd",
+    ".parquet": "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 12",
 }
 _WAIT = 5.0
 _SAFE = {"enable_external_access": "false", "lock_configuration": "true"}

@@ -82,9 +82,7 @@ def gather(parts: Sequence[Path], path: Path, order: str) -> None:
     listed = ", ".join(text(str(part)) for part in parts)
     with duckdb.connect() as connection:
         rows = f"SELECT * FROM read_parquet([{listed}], union_by_name = true) ORDER BY {order}"
-        connection.execute(
-            f"COPY ({rows}) TO {text(str(written))} (FORMAT parquet, COMPRESSION zstd)"
-        )
+        connection.execute(f"COPY ({rows}) TO {text(str(written))} ({queries.FORMATS['.parquet']})")
     written.replace(path)
     for part in parts:
         part.unlink()
