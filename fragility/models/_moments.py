@@ -6,7 +6,7 @@ first layer reads examples (n, ...), which are certain; all others what the one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fragility.numerics.fused_forward import Hidden, StackLayer
 from fragility.numerics.moments import SLOPES, affine_variance
 
 Bias = Literal["gaussian", "deterministic", "additive"]
 
 
-class GaussianAffine(nn.Module):
+class GaussianAffine(StackLayer):
     """An affine layer with Gaussian weights: of moments (n, 2, ...), or of certain inputs (n, ...).
 
     `bias` is `gaussian` as the weights are (`bias`, `bias_rho`), `deterministic` (`bias` alone), or
@@ -59,12 +60,38 @@ class GaussianAffine(nn.Module):
             out_variance = out_variance + self._along(self.bias_variance)
         return torch.stack([out_mean, out_variance], dim=1)
 
+    @property
+    def reads(self) -> int | None:
+        """One number of each unit or two; None for a convolution."""
+        if self.weight.dim() != 2:
+            return None
+        return 1 if self.certain else 2
+
+    def on_stack(self, own: Mapping[str, Tensor], hidden: Hidden) -> Hidden:
+        """Returns the means and variances (K, units, n) of a stack; see `StackLayer`."""
+        mean, variance = (hidden[0], None) if self.certain else hidden
+        weight = own["weight"]
+        weight_variance = functional.softplus(own["weight_rho"]).expand_as(weight)
+        out_mean = torch.baddbmm(own["bias"].unsqueeze(-1), weight, mean)
+        out_variance = affine_variance(
+            lambda values, factor: torch.bmm(factor, values),
+            mean,
+            variance,
+            weight,
+            weight_variance,
+        )
+        if hasattr(self, "bias_rho"):
+            out_variance = out_variance + functional.softplus(own["bias_rho"]).unsqueeze(-1)
+        elif hasattr(self, "bias_variance"):
+            out_variance = out_variance + own["bias_variance"].unsqueeze(-1)
+        return out_mean, out_variance
+
     def _along(self, bias: Tensor) -> Tensor:
         """Returns a number for each output, to be added to all places of that output."""
         return bias.reshape(-1, *[1] * (self.weight.dim() - 2))
 
 
-class MomentActivation(nn.Module):
+class MomentActivation(StackLayer):
     """An activation f: mean f(m), variance f'(m)^2 s."""
 
     def __init__(self, activation: nn.Module) -> None:
@@ -74,8 +101,20 @@ class MomentActivation(nn.Module):
     def forward(self, moments: Tensor) -> Tensor:
         """Returns the moments of each entry's activation."""
         mean, variance = moments.unbind(dim=1)
-        slope = self._slope(mean)
-        return torch.stack([self._function(mean), slope.square() * variance], dim=1)
+        return torch.stack(self._of(mean, variance), dim=1)
+
+    @property
+    def reads(self) -> int:
+        """A mean and a variance of each unit."""
+        return 2
+
+    def on_stack(self, own: Mapping[str, Tensor], hidden: Hidden) -> Hidden:
+        """Returns the moments (K, units, n) of a stack; see `StackLayer`."""
+        mean, variance = hidden
+        return self._of(mean, variance)
+
+    def _of(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        return self._function(mean), self._slope(mean).square() * variance
 
 
 class MomentAveragePool(nn.Module):

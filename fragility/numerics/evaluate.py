@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fragility.numerics.fused_forward import is_chain
+from fragility.numerics.fused_forward import is_fused
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Network, activations
 from fragility.numerics.trained import Parameters
@@ -85,6 +85,6 @@ def _own(network: Network, parameters: Parameters) -> dict[str, Tensor]:
 
 def _blocks(network: Network, inputs: Tensor) -> tuple[Tensor, ...]:
     size = inputs.element_size() * activations(network, tuple(inputs.shape[1:]))
-    chained = is_chain(network.module, inputs.dim())
+    chained = is_fused(network.module, inputs.dim())
     rows = BLOCK_BYTES // size if chained else max(_FEWEST_IMAGES, IMAGE_BLOCK_BYTES // size)
     return torch.split(inputs, max(1, rows))

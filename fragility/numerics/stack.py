@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fragility.numerics.card import card_bytes
-from fragility.numerics.fused_forward import is_chain, stacked_outputs
+from fragility.numerics.fused_forward import is_fused, stacked_outputs
 from fragility.numerics.losses import Loss
 from fragility.numerics.network import Layout, Network, activations
 from fragility.numerics.noise import Draws
@@ -224,7 +224,7 @@ class StackProblem:
     @property
     def chained(self) -> bool:
         """Whether the network is a chain of affine layers and activations."""
-        return is_chain(self.network.module, self.inputs.dim() - self.own_inputs)
+        return is_fused(self.network.module, self.inputs.dim() - self.own_inputs)
 
     def _exact_parts(self, made: Compiled, theta: Tensor) -> Iterator[Evaluation]:
         """Yields the stack in parts of exactly the size that is compiled.

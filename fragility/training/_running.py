@@ -212,6 +212,24 @@ class Running:
         rules = [rule for rule in (self.stepper.stalled(), at_floor, waited) if rule is not None]
         return torch.stack(rules).any(dim=0) if rules else None
 
+    def fewest_steps(self) -> Tensor:
+        """Returns how many of its units, taken as steps, each model (K,) takes unless it diverges.
+
+        At the least: those that the floor of the rate, averaging and limits leave.
+        """
+        if self.watches_norm or self.waiting is not None or self.stepper.stalled() is not None:
+            return torch.zeros_like(self.limits)
+        soonest = self.rates.soonest()
+        if soonest is None:
+            return self.limits
+        fewest = soonest.double().minimum(self.limits.double())
+        if self.averages is not None:
+            # A model whose rate averaging will raise rests at the floor, and then takes the rest.
+            last = self.averages.last.minimum(self.limits.double())
+            with_rest = fewest.minimum(last) + self.limits - last
+            fewest = torch.where(self.averages.leads, with_rest, fewest)
+        return fewest.long()
+
     def memory(self) -> State:
         """Returns what a later training may resume with."""
         if not self.resumable:

@@ -88,9 +88,7 @@ class _Loop(Running):
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
-        may_end_early = self.watches_norm or self.done() is not None
-        known = 0 if may_end_early else int(limits.sum())
-        self.problem, self.gradients = compiled(problem, known)
+        self.problem, self.gradients = compiled(problem, int(self.fewest_steps().sum()))
 
     def run(self) -> Fit:
         """Trains until the last model stops."""

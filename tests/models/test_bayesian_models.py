@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
-from fragility.models._moments import GaussianAffine, MomentAveragePool, MomentMaxPool
+from fragility.models._moments import Bias, GaussianAffine, MomentAveragePool, MomentMaxPool
 from fragility.models.base import Model
 from fragility.models.bnn_lenet import BayesianLeNet
 from fragility.models.bnn_mlp import BayesianMLP
 from fragility.models.lenet import LeNet
 from fragility.models.mlp import MLP
-from fragility.numerics.fused_forward import stacked_outputs
+from fragility.numerics.fused_forward import says_how, stacked_outputs
 from fragility.numerics.network import Network
 
 Values = dict[str, Tensor]
@@ -230,6 +230,31 @@ def test_a_stack_is_its_models_one_by_one(name: str) -> None:
         for k, values in enumerate(models):
             alone = network(values, inputs[k] if pick else inputs)
             torch.testing.assert_close(found[k], alone, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("first", ["0", "2", "4"])
+@pytest.mark.parametrize("biases", ["gaussian", "deterministic", "additive"])
+def test_a_stack_of_last_layers_is_its_models_one_by_one(first: str, biases: Bias) -> None:
+    model = BayesianMLP(hidden=(3, 2), activation="silu", biases=biases, objective="published")
+    whole = model.network((4,), 2)
+    parts = whole.split(whole.layout.restrict([f"{first}.weight", f"{first}.weight_rho"]))
+    network, inputs = whole, draws(0, 3, 5, 4)
+    if parts is not None:
+        before, network = parts
+        inputs = stacked_outputs(before, _stacked(model, before), inputs, own_inputs=True)
+    stacked = _stacked(model, network)
+    for shared in (inputs, inputs[0]):
+        found = stacked_outputs(network, stacked, shared, own_inputs=shared is inputs)
+        for k in range(3):
+            values = {name: value[k] for name, value in stacked.items()}
+            alone = network(values, inputs[k] if shared is inputs else shared)
+            torch.testing.assert_close(found[k], alone, rtol=1e-11, atol=1e-13)
+    assert says_how(network.module, inputs.dim() - 1)
+
+
+def _stacked(model: Model, network: Network) -> Values:
+    models = [model.initial((4,), 2, seed, torch.float64) for seed in range(3)]
+    return {name: torch.stack([one[name] for one in models]) for name in network.layout.names}
 
 
 def test_additive_biases_add_their_number_to_the_variance() -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from fragility.models.bnn_mlp import BayesianMLP
 from fragility.models.mlp import MLP
 from fragility.numerics import compilation, stack
-from fragility.numerics.compilation import COMPILED, compiled, compiler
+from fragility.numerics.compilation import COMPILED, compiled, compiler, eager_because
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.network import Network
 from fragility.numerics.stack import StackProblem
@@ -112,6 +113,20 @@ def test_a_model_of_a_compiled_stack_equals_itself_trained_alone() -> None:
         torch.testing.assert_close(fit.theta[k], alone(k, 200), rtol=0, atol=1e-9)
 
 
+def test_compiled_layers_of_moments_equal_the_eager_ones() -> None:
+    model = BayesianMLP(hidden=(4,), activation="tanh", biases="additive", objective="published")
+    network, plain = model.network((FEATURES,), CLASSES), problem()
+    layout, loss = network.layout, model.loss("classification", N)
+    whole = replace(plain, network=network, layout=layout, loss=loss)
+    seeds = [model.initial((FEATURES,), CLASSES, k, torch.float64) for k in range(MODELS)]
+    theta = torch.stack([layout.flatten(seed) for seed in seeds])
+    fused, how = compiled(whole, 10)
+    assert how == USED
+    found, eager = fused.evaluate(theta), whole.evaluate(theta)
+    torch.testing.assert_close(found.gradient, eager.gradient, rtol=0, atol=1e-14)
+    torch.testing.assert_close(found.data_loss, eager.data_loss, rtol=0, atol=1e-14)
+
+
 class Kept:
     """Keeps the state at one look, and interrupts the training there."""
 
@@ -177,6 +192,12 @@ def test_what_is_not_compiled_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     work = MODELS * N * whole.activations
     monkeypatch.setattr(compilation, "WORK", work + 1)
     assert reason(whole, MODELS) == PAYS_NOT
+    # What hands on moments pays sooner.
+    network = BayesianMLP(hidden=(4,)).network((FEATURES,), CLASSES)
+    moments = replace(whole, network=network, layout=network.layout)
+    assert eager_because(moments, 2, N) != PAYS_NOT
+    monkeypatch.setattr(compilation, "WORK", 20 * N * moments.activations + 1)
+    assert eager_because(moments, 2, N) == PAYS_NOT
     monkeypatch.setattr(compilation, "WORK", work)
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert reason(whole, MODELS) == "no C++ compiler"

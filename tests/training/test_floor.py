@@ -11,6 +11,8 @@ from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem
 from fragility.training import Recorder, Start, Training, full_batch
 from fragility.training.full_batch import FullBatch
+from fragility.training.restraints import Averaging, Restraints
+from fragility.training.schedules.plateau import Plateau
 from tests.training import test_minibatch as batches
 from tests.training.test_minibatch import Alone, Kept, problem, start, without_one
 
@@ -145,7 +147,7 @@ def test_what_resumes_at_the_floor_has_its_patience_anew() -> None:
     assert int(second.steps) == FLOOR["patience"] + 1
 
 
-def test_a_stack_that_may_end_early_is_not_compiled_for_all_its_steps(
+def test_a_stack_is_compiled_for_the_steps_that_it_takes_at_least(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
@@ -155,6 +157,28 @@ def test_a_stack_that_may_end_early_is_not_compiled_for_all_its_steps(
         return compiled(problem, gradients, batch)
 
     monkeypatch.setattr(full_batch, "compiled", noted)
-    fit([on_full_batch(10), on_full_batch(10, schedule=plateau(False))])
-    fit([on_full_batch(10, schedule=plateau(False))] * 2)
-    assert asked == [0, 20]
+    goes_on = on_full_batch(10, schedule=plateau(False))
+    # At least four cuts of a rate of 0.05 and the floor, each after 7 steps without improvement.
+    fit([on_full_batch(10), goes_on])
+    fit([on_full_batch(40), on_full_batch(1200)])
+    fit([on_full_batch(1200, gradient_norm=1e-9), goes_on])
+    averaged = [Restraints(averaging=Averaging(0.75, 0.01, 0.1))] * 2
+    some = [on_full_batch(400)] * 2
+    some[0].fit(some, three().select(slice(0, 2)), Start(start(3)[:2]), Recorder(), averaged)
+    assert asked == [20, 35 + 35, 0, 2 * (35 + 100)]
+
+
+def test_no_model_stops_sooner_than_its_schedule_says() -> None:
+    schedules = [Plateau(stop_at_floor=True, patience=p, factor=f) for p, f in ((3, 0.1), (0, 0.5))]
+    rates = schedules[0].rates(schedules, torch.tensor([[0.05], [1e-3]]), torch.tensor([99, 99]))
+    soonest = rates.soonest()
+    assert soonest is not None
+    stopped = torch.full((2,), -1)
+    for step in range(1, 99):
+        # The worst: the first loss is the best.
+        rates.update(torch.full((2,), float(step)))
+        over = rates.over()
+        assert over is not None
+        stopped = torch.where(over & (stopped < 0), step, stopped)
+    # The first step always improves on nothing.
+    assert stopped.tolist() == (soonest + 1).tolist()

@@ -66,6 +66,7 @@ class _Quasi(Stepper):
         self.failures = torch.zeros(theta.shape[0], dtype=torch.long, device=theta.device)
         self.idle = torch.zeros_like(self.failures)
         self.flattest = torch.full_like(self.scale, torch.inf)
+        self.lowest = torch.full_like(self.scale, torch.inf)
 
     def step(
         self, problem: StackProblem, theta: Tensor, here: Evaluation, rates: Tensor
@@ -79,7 +80,9 @@ class _Quasi(Stepper):
         self._remember(moved - theta, there.gradient - here.gradient)
         self._forget((moved == theta).all(dim=1))
         norm = there.gradient.norm(dim=1)
-        better = (there.objective < here.objective) | (norm < self.flattest)
+        # Not lower than `here` alone: within rounding, steps up and down would go on for ever.
+        self.lowest = torch.minimum(self.lowest, here.objective)
+        better = (there.objective < self.lowest) | (norm < self.flattest)
         self.flattest = torch.minimum(self.flattest, norm)
         self.idle = torch.where(better, 0, self.idle + 1)
         return moved, there
@@ -124,6 +127,7 @@ class _Quasi(Stepper):
             "failures": self.failures,
             "idle": self.idle,
             "flattest": self.flattest,
+            "lowest": self.lowest,
         }
         for number, pair in enumerate(zip(self.steps, self.changes, self.inverse, strict=True)):
             names = (f"{name}.{number}" for name in ("step", "change", "inverse"))
@@ -133,6 +137,7 @@ class _Quasi(Stepper):
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.scale, self.failures = state["scale"], state["failures"]
         self.idle, self.flattest = state["idle"], state["flattest"]
+        self.lowest = state["lowest"]
         pairs = sum(name.startswith("step.") for name in state)
         self.steps = [state[f"step.{number}"] for number in range(pairs)]
         self.changes = [state[f"change.{number}"] for number in range(pairs)]
@@ -147,7 +152,7 @@ class _Quasi(Stepper):
 
     def select(self, index: Tensor) -> None:
         self.failures, self.idle = self.failures[index], self.idle[index]
-        self.flattest = self.flattest[index]
+        self.flattest, self.lowest = self.flattest[index], self.lowest[index]
         self.steps = [s[index] for s in self.steps]
         self.changes = [y[index] for y in self.changes]
         self.inverse = [rho[index] for rho in self.inverse]

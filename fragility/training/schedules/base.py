@@ -52,6 +52,10 @@ class Rates(ABC):
         """Returns which models (K,) the schedule stops, or None for a rule that stops none."""
         return None
 
+    def soonest(self) -> Tensor | None:
+        """Returns the fewest steps after which models (K,) are stopped, or None if none ever is."""
+        return None
+
 
 class Schedule(Method):
     """A rule for the learning rate."""

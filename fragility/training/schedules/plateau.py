@@ -104,6 +104,16 @@ class _Plateau(Rates):
     def over(self) -> Tensor | None:
         return self.ended if self.may_stop else None
 
+    def soonest(self) -> Tensor | None:
+        if not self.may_stop:
+            return None
+        factor, rate = self.factor.double(), self.current.squeeze(1).double()
+        # A rate r is cut while r (1 - factor) is more than the smallest cut.
+        room = self.smallest_cut / (rate * (1 - factor))
+        cuts = (room.log() / factor.log()).ceil().clamp(min=0)
+        fewest = (cuts + 1) * (self.patience + 1) - self.waited
+        return torch.where(self.stops, fewest, torch.inf)
+
     def memory(self) -> dict[str, Tensor]:
         return {"rate": self.current, "best": self.best, "waited": self.waited}
 
