@@ -46,7 +46,14 @@ def _shape(bench: Workbench, batch: Batch) -> str:
     model, training = planned.cell.model.identity(), planned.cell.training.identity()
     limits = sorted({budget(bench.plan, t) for t in batch.tasks})
     shape: list[JSON] = [batch.kind, planned.data_id, model, training, list(limits)]
-    return digest([*shape, len(batch.tasks), task.procedure, task.estimator is None])
+    shape += [len(batch.tasks), task.estimator is None]
+    if task.procedure is not None:
+        # Which points are removed and tested costs nothing, how many do.
+        procedure = planned.cell.procedures[task.procedure]
+        points = len(procedure.slots(planned.facts.n_train))
+        tests = len(procedure.test_points.slots(planned.facts.n_test))
+        shape += [procedure.how, points, tests]
+    return digest(shape)
 
 
 def _seconds(bench: Workbench, batch: Batch) -> float:

@@ -204,11 +204,16 @@ class Procedure(Method):
             MethodFailure: the training set does not have what is asked for.
         """
 
-    def removals(self, n_train: int) -> list[Removal]:
-        """Returns every retraining, for each replicate a placebo first, then slot by slot."""
-        how: dict[str, JSON] = {
+    @property
+    def how(self) -> dict[str, JSON]:
+        """The identity without what chooses points: how a retraining goes, whatever is removed."""
+        return {
             name: value for name, value in self.identity().items() if name not in self.elsewhere
         }
+
+    def removals(self, n_train: int) -> list[Removal]:
+        """Returns every retraining, for each replicate a placebo first, then slot by slot."""
+        how = self.how
         slots: list[tuple[int | None, JSON]] = [(None, "placebo")]
         slots += list(enumerate(self.slots(n_train)))
         return [

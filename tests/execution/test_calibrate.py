@@ -22,6 +22,7 @@ from fragility.numerics.spectrum import Spectrum
 from fragility.numerics.stack import StackProblem
 from fragility.numerics.trained import TrainedModel
 from fragility.plan.catalog import Catalog
+from fragility.plan.tasks import Batch
 from fragility.store import Store
 from tests.tiny import RIDGE, TINY, changed, plan, run
 
@@ -133,3 +134,33 @@ def test_diagnostics_are_predicted_from_those_of_one_model(
     monkeypatch.setattr(GradientNorm, "measure", slow)
     summary = run(changed(TINY, {"repeats": 3}), tmp_path)
     assert summary.predicted_seconds == pytest.approx(3e6, rel=0.1)
+
+
+def test_equal_retrainings_of_other_points_are_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str | None] = []
+
+    def noted(bench: Workbench, batch: Batch) -> float:
+        tried.append(batch.tasks[0].procedure if batch.kind == "retrain" else None)
+        return 1.0
+
+    monkeypatch.setattr(calibrate, "_seconds", noted)
+    one = {"kind": "leave_one_out", "start": "warm", "steps": 5, "test_points": {"kind": "all"}}
+    points = {"kind": "indices", "indices": [3, 4]}
+    procedures = {
+        "one": {**one, "train_points": points},
+        "other": {**one, "train_points": {"kind": "random", "count": 2}},
+        "longer": {**one, "train_points": points, "steps": 6},
+        "more": {**one, "train_points": {"kind": "top_loss", "count": 3}},
+    }
+    planned = plan(changed(TINY, {"procedures": procedures, "repeats": 1}))
+    tasks = [task for task in planned.tasks.values() if task.slot is not None]
+    batches = [
+        Batch(name, "retrain", tuple(task for task in tasks if task.procedure == name))
+        for name in procedures
+    ]
+    with Store.open(tmp_path, write=True) as store:
+        bench = Workbench(planned, Catalog(tmp_path), store, torch.device("cpu"))
+        assert calibrate.predict_seconds(bench, batches) == len(batches)
+    assert sorted(filter(None, tried)) == ["longer", "more", "one"]
