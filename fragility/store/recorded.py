@@ -16,7 +16,7 @@ import duckdb
 
 from fragility.errors import UsageError
 from fragility.store import queries
-from fragility.store.recorded_examples import gather
+from fragility.store.recorded_examples import gather, others
 from fragility.store.report_queries import Query, text
 
 RUNS_FILE = "runs.parquet"
@@ -117,22 +117,25 @@ FROM diagnostics GROUP BY cell_id""",
 }
 
 
-def record(chosen: Sequence[Recording], folder: Path) -> list[Path]:
+def record(chosen: Sequence[Recording], folder: Path, *, keep: bool = False) -> list[Path]:
     """Writes the values of runs into a folder, each run of a study of its own.
 
     Files of the same name are replaced, and those of studies that were recorded there and are not
-    chosen any more are removed. Raises `UsageError` when there is no such store or run.
+    chosen any more are removed, or stay with `keep`. Raises `UsageError` when there is no such
+    store or run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = [name for name, _ in studies(folder)] if (folder / RUNS_FILE).is_file() else []
-    paths, facts = [folder / RUNS_FILE], []
+    names = [one.study for one in chosen]
+    paths = [folder / RUNS_FILE]
+    facts = others(paths[0], names) if keep else []
     for place, one in enumerate(chosen):
         facts.append(folder / f".run-{place}.parquet")
         queries.export(one.root, run(one.run_id, one.root).sql, facts[-1], run=one.run_id)
         paths.append(folder / f"{one.study}.parquet")
         queries.export(one.root, values(one.metrics).sql, paths[-1], run=one.run_id)
     gather(facts, paths[0], "study")
-    for name in set(before) - {one.study for one in chosen}:
+    for name in [] if keep else set(before) - set(names):
         (folder / f"{name}.parquet").unlink(missing_ok=True)
     return paths
 

@@ -60,17 +60,34 @@ ORDER BY ALL""",
     )
 
 
-def record(arms: Arms, folder: Path) -> list[Path]:
-    """Writes both files of the chosen runs into a folder, none where no run is chosen."""
+def record(arms: Arms, folder: Path, *, renewed: Sequence[str] | None = None) -> list[Path]:
+    """Writes both files of the chosen runs into a folder, none where no run is chosen.
+
+    Where it is said which studies are `renewed`, rows of others stay as they are.
+    """
     paths = []
     for name, query in zip(FILES, (pairs, trajectories), strict=True):
-        parts = []
+        parts = [] if renewed is None else others(folder / name, renewed)
         for place, ((root, run_id), labels) in enumerate(arms.items()):
             parts.append(folder / f".part-{place}.parquet")
             queries.export(root, query(labels).sql, parts[-1], run=run_id)
         gather(parts, folder / name, "ALL")
         paths += [folder / name] if parts else []
     return paths
+
+
+def others(path: Path, studies: Sequence[str]) -> list[Path]:
+    """Writes the rows of a file that are of none of some studies beside it, if there is the file.
+
+    Returns the file written, for `gather`, or nothing.
+    """
+    if not path.is_file():
+        return []
+    kept = path.with_name(f".kept-{path.name}")
+    rows = f"SELECT * FROM read_parquet({text(str(path))}) WHERE study NOT IN ({_listed(studies)})"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({rows}) TO {text(str(kept))} (FORMAT parquet)")
+    return [kept]
 
 
 def gather(parts: Sequence[Path], path: Path, order: str) -> None:

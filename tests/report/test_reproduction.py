@@ -122,19 +122,41 @@ def test_of_several_stores_the_newest_run_that_came_to_its_end_is_taken(
     assert duckdb.sql(tasks).fetchall() == [queries.query(second, planned, run_id).rows[0] * 2]
 
 
-def test_what_is_no_more_recorded_leaves_the_folder(made: tuple[Path, Path]) -> None:
-    folder = made[1].with_name("again")
+def with_another_study(made: tuple[Path, Path], folder: Path) -> Path:
+    """What was recorded, and beside it an older study with the same rows."""
     shutil.copytree(made[1], folder)
-    rows = f"SELECT * FROM '{made[1]}/runs.parquet'"
-    other = rows.replace("*", "* REPLACE ('old' AS study)")
-    duckdb.sql(f"{rows} UNION ALL {other}").write_parquet(str(folder / "runs.parquet"))
+    for name in ("runs", "pairs", "trajectories"):
+        rows = f"SELECT * FROM '{made[1]}/{name}.parquet'"
+        other = rows.replace("*", "* REPLACE ('old' AS study)")
+        duckdb.sql(f"{rows} UNION ALL {other}").write_parquet(str(folder / f"{name}.parquet"))
     (folder / "old.parquet").write_bytes((folder / "iris-depth.parquet").read_bytes())
     (folder / "findings.md").write_text("- Mine.\n", encoding="utf-8")
+    return folder
 
+
+def test_what_is_no_more_recorded_leaves_the_folder(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = with_another_study(made, tmp_path / "again")
     export([made[0]], folder)
-
     assert recorded.studies(folder) == recorded.studies(made[1])
     assert sorted(path.suffix for path in folder.iterdir()) == [".md", *[".parquet"] * 4]
+
+
+def test_what_is_no_more_recorded_stays_where_it_is_to_be_kept(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = with_another_study(made, tmp_path / "again")
+    before = (folder / "old.parquet").read_bytes()
+    rows = {name: recorded_examples.rows(folder, name) for name in recorded_examples.FILES}
+    (folder / "iris-depth.parquet").write_bytes(b"")
+    export([made[0]], folder, keep=True)
+    assert [name for name, _ in recorded.studies(folder)] == ["iris-depth", "old"]
+    assert (folder / "old.parquet").read_bytes() == before
+    assert (folder / "iris-depth.parquet").stat().st_size
+    assert len(list(folder.iterdir())) == 6
+    for name, known in rows.items():
+        assert recorded_examples.rows(folder, name) == known
 
 
 @pytest.mark.parametrize(

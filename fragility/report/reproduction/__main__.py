@@ -20,12 +20,17 @@ def main() -> int:
         "--store", type=Path, required=True, action="append", dest="stores",
         help="a store of runs; may be given several times",
     )  # fmt: skip
+    exporting.add_argument(
+        "--keep", action="store_true", help="let studies that no store has stay as they are",
+    )  # fmt: skip
     writing = commands.add_parser("page", help="write the page anew from what is recorded")
     for command in (exporting, writing):
         command.add_argument("folder", type=Path, help="recorded values, such as docs/reproduction")
     asked = parser.parse_args()
     try:
-        paths = export(asked.stores, asked.folder) if asked.command == "export" else []
+        paths = []
+        if asked.command == "export":
+            paths = export(asked.stores, asked.folder, keep=asked.keep)
         paths.append(write(asked.folder))
     except FragilityError as error:
         print(error, file=sys.stderr)

@@ -36,12 +36,13 @@ class _Found:
         return self.run["status"] in ENDED, self.run["started"], self.run["run_id"]
 
 
-def export(roots: Sequence[Path], folder: Path) -> list[Path]:
+def export(roots: Sequence[Path], folder: Path, *, keep: bool = False) -> list[Path]:
     """Writes the values of runs of some stores into a folder, one file a study; returns the files.
 
     Meant are the studies shipped with this package after a publication, and those that name the
     reference of the page. Of each, whichever store it is in, the run that began last of those that
-    came to their end; an interrupted one where there is no other, one that is going on never.
+    came to their end; an interrupted one where there is no other, one that is going on never. What
+    the folder has of studies that no store has is removed, or stays with `keep`.
 
     Raises:
         UsageError: there is no such store, or none of its studies is meant.
@@ -58,13 +59,13 @@ def export(roots: Sequence[Path], folder: Path) -> list[Path]:
             f" `{REFERENCE}` as its reference.",
             "Start with make reproduce.",
         )
-    paths = recorded.record([_recording(one) for one in chosen.values()], folder)
+    paths = recorded.record([_recording(one) for one in chosen.values()], folder, keep=keep)
     shown = {
         (one.root, str(one.run["run_id"])): _arms(one, SHOWN[study])
         for study, one in chosen.items()
         if study in SHOWN
     }
-    return paths + recorded_examples.record(shown, folder)
+    return paths + recorded_examples.record(shown, folder, renewed=list(chosen) if keep else None)
 
 
 def _arms(one: _Found, places: Sequence[int]) -> list[str]:
