@@ -42,7 +42,8 @@ def export(roots: Sequence[Path], folder: Path, *, keep: bool = False) -> list[P
     Meant are the studies shipped with this package after a publication, and those that name the
     reference of the page. Of each, whichever store it is in, the run that began last of those that
     came to their end; an interrupted one where there is no other, one that is going on never. What
-    the folder has of studies that no store has is removed, or stays with `keep`.
+    the folder has of other studies is removed, or stays with `keep`; so then does what it has of a
+    study that no run came to the end of.
 
     Raises:
         UsageError: there is no such store, or none of its studies is meant.
@@ -52,6 +53,8 @@ def export(roots: Sequence[Path], folder: Path, *, keep: bool = False) -> list[P
         study = str(one.run["study"])
         if study not in chosen or one.rank > chosen[study].rank:
             chosen[study] = one
+    kept = {name for name, _ in recorded.studies(folder)} if keep else set()
+    chosen = {k: one for k, one in chosen.items() if one.rank[0] or k not in kept}
     if not chosen:
         listed = ", ".join(f"`{root}`" for root in roots)
         raise UsageError(
