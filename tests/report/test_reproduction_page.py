@@ -8,7 +8,7 @@ from pathlib import Path
 from fragility.report.reproduction.page import render
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reproduction"
-MOST_BYTES = 500_000
+MOST_BYTES = 600_000
 
 
 def test_the_committed_page_is_made_of_what_is_recorded() -> None:
