@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fragility.identity import derive_seed
 from fragility.statistics.estimate import Array, Estimate, missing, not_finite
@@ -30,6 +32,8 @@ MOST_FOR_EXACT = 500
 """Sizes up to which the exact law of Kolmogorov and Smirnov's statistic is quick and safe."""
 
 DRAWS = 3999
+
+Places = NDArray[np.int64]
 
 Answer = Literal["agrees", "differs", "cannot tell"]
 
@@ -103,14 +107,25 @@ def median_difference(
     reason = _undefined(first, second)
     if reason is not None:
         return missing(reason)
-    rng = np.random.default_rng(derive_seed(seed, "bootstrap medians"))
+    places = _drawn_middles(first.size, second.size, draws, seed)
     drawn = [
-        np.median(sample[rng.integers(0, sample.size, size=(draws, sample.size))], axis=1)
-        for sample in (first, second)
+        np.sort(one)[own].mean(axis=1) for one, own in zip((first, second), places, strict=True)
     ]
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn[0] - drawn[1], [tail, 1 - tail])
     return Estimate(float(np.median(first) - np.median(second)), float(low), float(high))
+
+
+@lru_cache(maxsize=32)
+def _drawn_middles(first: int, second: int, draws: int, seed: int) -> tuple[Places, Places]:
+    """Returns where the medians of two samples' resamples stand among their sorted values.
+
+    A resample's median is the value at the median of the places drawn, or the mean of the values
+    at both middle ones, (draws, 2): the same places serve all samples of such sizes.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "bootstrap medians"))
+    drawn = [rng.integers(0, size, size=(draws, size)) for size in (first, second)]
+    return _middles(drawn[0]), _middles(drawn[1])
 
 
 def _comparison(
@@ -165,12 +180,26 @@ def _p_values(first: Array, second: Array, seed: int) -> tuple[float, float, flo
 
 def _permuted_medians(both: Array, size: int, seed: int) -> float:
     """Returns the two-sided p of the difference of medians when labels are exchanged at random."""
-    rng = np.random.default_rng(derive_seed(seed, "permuted medians"))
-    drawn = rng.permuted(np.tile(both, (DRAWS, 1)), axis=1)
-    differences = np.abs(np.median(drawn[:, :size], axis=1) - np.median(drawn[:, size:], axis=1))
+    values = np.sort(both)
+    medians = [values[own].mean(axis=1) for own in _permuted_middles(size, both.size - size, seed)]
+    differences = np.abs(medians[0] - medians[1])
     found = abs(float(np.median(both[:size]) - np.median(both[size:])))
     extreme = int(np.count_nonzero(differences >= found * (1 - 1e-12)))
     return (1 + extreme) / (1 + DRAWS)
+
+
+@lru_cache(maxsize=32)
+def _permuted_middles(first: int, second: int, seed: int) -> tuple[Places, Places]:
+    """Returns the same of two samples that share out the sorted values of both at random."""
+    rng = np.random.default_rng(derive_seed(seed, "permuted medians"))
+    drawn = rng.permuted(np.tile(np.arange(first + second), (DRAWS, 1)), axis=1)
+    return _middles(drawn[:, :first]), _middles(drawn[:, first:])
+
+
+def _middles(places: Places) -> Places:
+    """Returns the one or two middle places (draws, 2) of each row."""
+    size = places.shape[1]
+    return np.sort(places, axis=1)[:, [(size - 1) // 2, size // 2]]
 
 
 def _corrected(family: tuple[float, ...]) -> list[CorrectedTest]:
