@@ -1,7 +1,8 @@
 """Whether torch.compile pays: gradients of stacks compiled, against the eager ones.
 
-The 1,250 leave-one-out models of Iris (`benchmarks.iris`) at width 5 and depth 1, 3, 8, and the 200
-of the digits MLP on minibatches of 64 (`benchmarks.minibatch`), float32, a step of Adam at a time.
+The 1,250 leave-one-out models of Iris (`benchmarks.iris`) at width 5 and depth 1, 3, 8, as networks
+and as Bayesian ones (without their penalty), and the 200 of the digits MLP on minibatches of 64
+(`benchmarks.minibatch`), float32, a step of Adam at a time.
 Three ways alternate: eager; the gradient compiled, as trainings use it; gradient and move of Adam
 compiled as one function. Printed are medians in us a model-step, the seconds that compiling took
 (the first time in a process, nothing of it cached), and the number of steps after which it pays.
@@ -23,6 +24,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from benchmarks import iris, minibatch
 from benchmarks.measure import machine
+from fragility.models.bnn_mlp import BayesianMLP
 from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem, differentiated
 from fragility.training._orders import permutation
@@ -52,10 +54,22 @@ def cases() -> list[Case]:
     for depth in (1, 3, 8):
         side = iris.Side(depth, 5, 1250, steps=1, looped=0)
         found.append(Case(f"iris, depth {depth}", side.problem, side.start, None))
+        found.append(bayesian(depth, side.problem))
     digits = minibatch.Side("shared", models=200, epochs=1, looped=0)
     rows = permutation(0, 0, digits.n)[: minibatch.BATCH]
     found.append(Case("digits", digits.problem, digits.start.repeat(200, 1), rows))
     return found
+
+
+def bayesian(depth: int, problem: StackProblem) -> Case:
+    model = BayesianMLP(
+        width=5, depth=depth, activation="tanh", biases="additive", objective="published"
+    )
+    network = model.network((4,), 3)
+    start = network.layout.flatten(model.initial((4,), 3, 0, torch.float32))
+    loss = model.loss("classification", len(problem.inputs))
+    moments = replace(problem, network=network, layout=network.layout, loss=loss)
+    return Case(f"iris, Bayesian, depth {depth}", moments, start.repeat(problem.models, 1), None)
 
 
 class Run:
@@ -147,6 +161,9 @@ def compare(case: Case, steps: int, rounds: int) -> None:
             f"  {name} compiled in {cost:.1f} s: {medians[name] / models * 1e6:.1f} us, "
             f"{medians['eager'] / medians[name]:.2f} times as fast, {after}"
         )
+    saved = (medians["eager"] - medians["gradient"]) / models
+    numbers = case.problem.activations * (case.batch or len(case.problem.inputs))
+    print(f"  the gradient saves {saved / numbers * 1e9:.2f} ns an activation")
     print(f"  largest difference of a parameter after {(rounds + 1) * steps} steps {gap:.0e}")
 
 

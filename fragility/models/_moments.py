@@ -73,22 +73,20 @@ class GaussianAffine(StackLayer):
         weight = own["weight"]
         weight_variance = functional.softplus(own["weight_rho"]).expand_as(weight)
         out_mean = torch.baddbmm(own["bias"].unsqueeze(-1), weight, mean)
-        out_variance = affine_variance(
-            lambda values, factor: torch.bmm(factor, values),
-            mean,
-            variance,
-            weight,
-            weight_variance,
-        )
-        if hasattr(self, "bias_rho"):
+        out_variance = affine_variance(_stacked, mean, variance, weight, weight_variance)
+        if "bias_rho" in own:
             out_variance = out_variance + functional.softplus(own["bias_rho"]).unsqueeze(-1)
-        elif hasattr(self, "bias_variance"):
+        elif "bias_variance" in own:
             out_variance = out_variance + own["bias_variance"].unsqueeze(-1)
         return out_mean, out_variance
 
     def _along(self, bias: Tensor) -> Tensor:
         """Returns a number for each output, to be added to all places of that output."""
         return bias.reshape(-1, *[1] * (self.weight.dim() - 2))
+
+
+def _stacked(inputs: Tensor, weight: Tensor) -> Tensor:
+    return torch.bmm(weight, inputs)
 
 
 class MomentActivation(StackLayer):

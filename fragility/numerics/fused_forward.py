@@ -75,15 +75,15 @@ def is_chain(module: nn.Module, dimensions: int) -> bool:
 
 
 def is_fused(module: nn.Module, dimensions: int) -> bool:
-    """Whether a stack of it is computed in the layout of this file; `dimensions` as in `is_chain`.
-
-    It is a chain, or its layers say how they act, and what the last hands on is laid side by side.
-    """
+    """Whether a stack of a module is computed in this file's layout; arguments as of `is_chain`."""
     return is_chain(module, dimensions) or says_how(module, dimensions)
 
 
 def says_how(module: nn.Module, dimensions: int) -> bool:
-    """Whether all layers of a module say how they act on a stack; `dimensions` as in `is_chain`."""
+    """Whether all layers of a module say how they act on a stack; `dimensions` as in `is_chain`.
+
+    But the last, which lays what they hand on side by side.
+    """
     layers = _on_units(module, dimensions, _reads(module))
     speaking = all(isinstance(layer, StackLayer) and layer.reads for layer in layers[:-1])
     return len(layers) > 1 and speaking and isinstance(layers[-1], nn.Flatten)

@@ -223,7 +223,7 @@ class StackProblem:
 
     @property
     def chained(self) -> bool:
-        """Whether the network is a chain of affine layers and activations."""
+        """Whether the stack is computed in the layout of chains."""
         return is_fused(self.network.module, self.inputs.dim() - self.own_inputs)
 
     def _exact_parts(self, made: Compiled, theta: Tensor) -> Iterator[Evaluation]:

@@ -49,7 +49,7 @@ WITH numbers AS (
   UNION ALL
   SELECT cell_id, NULL, NULL, NULL, name, value, NULL, NULL
   FROM diagnostics
-  WHERE name IN ('hessian_top_eigenvalue', 'hessian_bottom_eigenvalue', 'gradient_norm')
+  WHERE name IN ('hessian_top_eigenvalue', 'hessian_bottom_eigenvalue')
     AND task_id IN (SELECT task_id FROM tasks WHERE estimator IS NULL)
   UNION ALL
   SELECT cell_id, NULL, NULL, NULL, 'train_accuracy', train_accuracy, NULL, NULL
@@ -125,8 +125,7 @@ def record(chosen: Sequence[Recording], folder: Path, *, keep: bool = False) -> 
     store or run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    before = [name for name, _ in studies(folder)] if (folder / RUNS_FILE).is_file() else []
-    names = [one.study for one in chosen]
+    before, names = known(folder), [one.study for one in chosen]
     paths = [folder / RUNS_FILE]
     facts = others(paths[0], names) if keep else []
     for place, one in enumerate(chosen):
@@ -138,6 +137,11 @@ def record(chosen: Sequence[Recording], folder: Path, *, keep: bool = False) -> 
     for name in [] if keep else set(before) - set(names):
         (folder / f"{name}.parquet").unlink(missing_ok=True)
     return paths
+
+
+def known(folder: Path) -> list[str]:
+    """Returns the studies that were recorded in a folder, none where nothing was."""
+    return [name for name, _ in studies(folder)] if (folder / RUNS_FILE).is_file() else []
 
 
 def studies(folder: Path) -> list[tuple[str, str]]:

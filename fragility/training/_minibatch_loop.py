@@ -41,8 +41,8 @@ class Loop(Running):
         self.stack = stack
         self.most = max(1, self.batches * int(limits.max()))
         self.orders = Orders(start.orders, n, device)
-        may_end_early = self.watches_norm or self.done() is not None
-        known = 0 if may_end_early or not self.orders.shared else int(limits.sum()) * self.batches
+        shared = self.orders.shared
+        known = int(self.fewest_units().sum()) * self.batches if shared else 0
         self.problem, self.gradients = compiled(problem, known, self.size)
         self.rows: Tensor | None = None
         # The epoch's mean loss, as far as the epoch has come.

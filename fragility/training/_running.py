@@ -212,10 +212,10 @@ class Running:
         rules = [rule for rule in (self.stepper.stalled(), at_floor, waited) if rule is not None]
         return torch.stack(rules).any(dim=0) if rules else None
 
-    def fewest_steps(self) -> Tensor:
-        """Returns how many of its units, taken as steps, each model (K,) takes unless it diverges.
+    def fewest_units(self) -> Tensor:
+        """Returns how many units each model (K,) takes at the least, unless it diverges.
 
-        At the least: those that the floor of the rate, averaging and limits leave.
+        Those that the floor of the rate, averaging and limits leave.
         """
         if self.watches_norm or self.waiting is not None or self.stepper.stalled() is not None:
             return torch.zeros_like(self.limits)

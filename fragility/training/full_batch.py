@@ -88,7 +88,7 @@ class _Loop(Running):
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
-        self.problem, self.gradients = compiled(problem, int(self.fewest_steps().sum()))
+        self.problem, self.gradients = compiled(problem, int(self.fewest_units().sum()))
 
     def run(self) -> Fit:
         """Trains until the last model stops."""

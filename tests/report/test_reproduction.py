@@ -25,7 +25,7 @@ from fragility.report.reproduction.factorial import factorial
 from fragility.report.reproduction.families import Family, Study, families, load, median
 from fragility.report.reproduction.publications import publication
 from fragility.report.source import Source
-from fragility.store import queries, recorded, recorded_examples, runs
+from fragility.store import Store, queries, recorded, recorded_examples, runs
 from fragility.study.load import load_study
 
 REFERENCE = load_reference("epifano-2023")
@@ -157,6 +157,28 @@ def test_what_is_no_more_recorded_stays_where_it_is_to_be_kept(
     assert len(list(folder.iterdir())) == 6
     for name, known in rows.items():
         assert recorded_examples.rows(folder, name) == known
+    export([made[0]], tmp_path / "new", keep=True)
+    assert recorded.studies(tmp_path / "new") == recorded.studies(made[1])
+
+
+def test_a_run_that_was_cut_short_replaces_nothing_that_is_to_be_kept(
+    made: tuple[Path, Path], second: Path, tmp_path: Path
+) -> None:
+    cut, folder = tmp_path / "cut", tmp_path / "folder"
+    columns = "run_id, study, plan_id, study_path, study_text"
+    run_id, study, plan, path, words = queries.query(second, f"SELECT {columns} FROM runs").rows[0]
+    with Store.open(cut, write=True):
+        pass
+    start = runs.RunStart(str(run_id), str(study), str(plan), started="2999-01-01T00:00:00Z",
+                          study_path=str(path), study_text=str(words))  # fmt: skip
+    runs.write_start(cut, start)
+    shutil.copytree(made[1], folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(UsageError, match="came to its end"):
+        export([cut], folder, keep=True)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    export([cut], tmp_path / "new", keep=True)
+    assert recorded.studies(tmp_path / "new") == [(study, run_id)]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +313,7 @@ def test_its_queries_return_its_rows(
     # Of the family, of the three claims, under figures 1 and 3, and of the single runs.
     runs, pairs, arms = 2 * 5, 2 * 2, 2
     assert [len(duckdb.sql(sql).fetchall()) for sql in found] == [
-        runs * (2 * pairs + 5), runs * 2 * pairs, runs * pairs, runs * 2, 2 * arms * (6 + 1),
+        runs * (2 * pairs + 4), runs * 2 * pairs, runs * pairs, runs * 2, 2 * arms * (6 + 1),
         arms * (6 + 1),
     ]  # fmt: skip
 

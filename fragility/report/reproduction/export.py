@@ -46,21 +46,26 @@ def export(roots: Sequence[Path], folder: Path, *, keep: bool = False) -> list[P
     study that no run came to the end of.
 
     Raises:
-        UsageError: there is no such store, or none of its studies is meant.
+        UsageError: there is no such store, none of its studies is meant, or all stay.
     """
     chosen: dict[str, _Found] = {}
     for one in (one for root in roots for one in _runs(root) if _meant(one.run)):
         study = str(one.run["study"])
         if study not in chosen or one.rank > chosen[study].rank:
             chosen[study] = one
-    kept = {name for name, _ in recorded.studies(folder)} if keep else set()
-    chosen = {k: one for k, one in chosen.items() if one.rank[0] or k not in kept}
+    listed = ", ".join(f"`{root}`" for root in roots)
     if not chosen:
-        listed = ", ".join(f"`{root}`" for root in roots)
         raise UsageError(
             f"No run in {listed} is of a study shipped after a publication, or names"
             f" `{REFERENCE}` as its reference.",
             "Start with make reproduce.",
+        )
+    kept = recorded.known(folder) if keep else []
+    chosen = {k: one for k, one in chosen.items() if one.rank[0] or k not in kept}
+    if not chosen:
+        raise UsageError(
+            f"No run in {listed} came to its end, and `{folder}` has runs of all their studies.",
+            "Run one of the studies to its end.",
         )
     paths = recorded.record([_recording(one) for one in chosen.values()], folder, keep=keep)
     shown = {
@@ -74,7 +79,8 @@ def export(roots: Sequence[Path], folder: Path, *, keep: bool = False) -> list[P
 def _arms(one: _Found, places: Sequence[int]) -> list[str]:
     found = queries.query(one.root, "SELECT DISTINCT arm FROM cells", str(one.run["run_id"])).rows
     arms = sorted((str(arm) for (arm,) in found), key=natural)
-    return list(dict.fromkeys(arms[place] for place in places))
+    # A run that was cut short may have none.
+    return list(dict.fromkeys(arms[place] for place in places)) if arms else []
 
 
 def _runs(root: Path) -> Iterable[_Found]:

@@ -53,7 +53,7 @@ class Rates(ABC):
         return None
 
     def soonest(self) -> Tensor | None:
-        """Returns the fewest steps after which models (K,) are stopped, or None if none ever is."""
+        """Returns the fewest updates after which models (K,) stop, or None if none ever does."""
         return None
 
 
