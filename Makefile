@@ -18,7 +18,7 @@ FIRST_AVERAGED = iris-depth-no-l2-swa
 FIRST_BAYESIAN = iris-bnn-width
 SECOND = iris-width iris-width-no-l2
 SECOND_AVERAGED = iris-depth-swa iris-width-swa iris-width-no-l2-swa
-SECOND_BAYESIAN = iris-bnn-depth
+SECOND_BAYESIAN = iris-bnn-depth iris-bnn-depth-selu
 FEWER_STEPS = --set training.adam.steps=3000 --set procedures.published.steps=375
 # Images take a reduced size, as in the head of each study, where the full one is too; VGG-13 is left out. Those whose images
 # are not in $(DATA) are left out too, and named.

@@ -2,13 +2,14 @@
 
 Small layers spend most of their time in activations, their slopes and the softmax, each of which
 goes through memory; compiled, they are a few fused loops. Compiling takes seconds, so that only
-long trainings gain. Whether a stack is compiled follows from the stack and the machine alone, never
-from a measured time or from what is left to do, and so do its numbers.
+long trainings gain. Whether a stack is compiled follows from the stack, the steps that it took and
+the machine alone, never from a measured time or from what is left to do, and so do its numbers.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
@@ -32,21 +33,23 @@ from fragility.numerics.stack import Compiled, Gradient, StackProblem, different
 COMPILED = "torch.compile"
 """How the gradients of a compiled stack are said to be computed."""
 
-WORK = 5e10
+WORK = 2e10
 """Activations of all models and gradients from which compiling pays.
 
-Compiled, one takes about half a nanosecond less (benchmarks/torch_compile.py): 25 seconds in all.
-The first compilation of a process takes up to 20, further ones up to 10.
+Compiled, one takes about a nanosecond less (benchmarks/torch_compile.py): 20 seconds in all, which
+the first compilation of a process takes. Further ones take up to 10.
 """
 
 GAIN_OF_MOMENTS = 10
 """An activation of layers that hand on moments gains so many times as much (the same benchmark)."""
 
+SHARED_ONLY = "torch.compile is used for chains of layers on shared inputs only"
+
 Kind = tuple[torch.Size, torch.dtype]
 
 
 def compiled(
-    problem: StackProblem, gradients: int, batch: int | None = None
+    problem: StackProblem, gradients: int, batch: int | None = None, models: int | None = None
 ) -> tuple[StackProblem, str]:
     """Returns the problem, with compiled gradients where they pay, and how they are computed.
 
@@ -56,13 +59,15 @@ def compiled(
         problem: the objectives of the whole stack.
         gradients: how many are computed at least, of all models together.
         batch: examples of a gradient on minibatches; None: all examples.
+        models: of the parts that are computed together; None: even parts that suit the caches.
     """
     examples = batch or problem.weights.shape[1]
     reason = eager_because(problem, gradients, examples)
     if reason is not None:
         return problem, f"eager: {reason}"
-    blocks = -(-problem.models // problem.block(examples))
-    models = -(-problem.models // blocks)
+    if models is None:
+        blocks = -(-problem.models // problem.block(examples))
+        models = -(-problem.models // blocks)
     dtype, layout = problem.weights.dtype, problem.layout
     kinds = [(torch.Size([models, size]), dtype) for size in (layout.size, examples)]
     for value in (problem.inputs, problem.targets):
@@ -78,19 +83,37 @@ def compiled(
 
 def eager_because(problem: StackProblem, gradients: int, examples: int) -> str | None:
     """Returns why a stack is not compiled, or None where it is tried."""
+    unfit = _unfit(problem)
+    if unfit is not None:
+        return unfit
+    if gradients < _enough(problem, examples):
+        return "torch.compile does not pay here (benchmarks/torch_compile.py)"
+    return None if compiler() else "no C++ compiler"
+
+
+def worth(problem: StackProblem, examples: int) -> int | None:
+    """Returns from how many gradients on compiling a stack pays; None where it is never tried."""
+    return _enough(problem, examples) if _unfit(problem) is None and compiler() else None
+
+
+def _unfit(problem: StackProblem) -> str | None:
+    """Returns why a stack is never compiled, however long it trains, or None."""
     if problem.weights.device.type != "cpu":
         return "torch.compile is used on the CPU only"
     network = (problem.network.module, problem.inputs.dim())
-    moments = says_how(*network)
-    known = is_chain(*network) or moments
+    known = is_chain(*network) or says_how(*network)
     if problem.frozen or problem.own_inputs or problem.anchor or not known:
-        return "torch.compile is used for chains of layers on shared inputs only"
+        return SHARED_ONLY
     if problem.draws is not None:
         return "torch.compile is used for objectives without noise only"
-    gain = gradients * examples * problem.activations * (GAIN_OF_MOMENTS if moments else 1)
-    if gain < WORK:
-        return "torch.compile does not pay here (benchmarks/torch_compile.py)"
-    return None if compiler() else "no C++ compiler"
+    return None
+
+
+def _enough(problem: StackProblem, examples: int) -> int:
+    """Returns from how many gradients of one model on compiling pays."""
+    moments = says_how(problem.network.module, problem.inputs.dim())
+    gain = examples * problem.activations * (GAIN_OF_MOMENTS if moments else 1)
+    return math.ceil(WORK / gain)
 
 
 def compiler() -> str | None:

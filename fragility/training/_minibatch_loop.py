@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem
+from fragility.training._compiling import Compiling
 from fragility.training._orders import Orders
 from fragility.training._running import Running
 from fragility.training.base import Fit, Recorder, Start, State
@@ -41,9 +41,9 @@ class Loop(Running):
         self.stack = stack
         self.most = max(1, self.batches * int(limits.max()))
         self.orders = Orders(start.orders, n, device)
-        shared = self.orders.shared
-        known = int(self.fewest_units().sum()) * self.batches if shared else 0
-        self.problem, self.gradients = compiled(problem, known, self.size)
+        known = int(self.fewest_units().sum()) * self.batches
+        self.compiling = Compiling(problem, known, self.size, shared=self.orders.shared)
+        self.problem = self.compiling.problem
         self.rows: Tensor | None = None
         # The epoch's mean loss, as far as the epoch has come.
         self.loss = self.theta.new_zeros(len(stack))
@@ -58,7 +58,7 @@ class Loop(Running):
             if place == 0:
                 self._stop(epoch)
                 if not bool(self.active.any()):
-                    return self.ends.fit(self.stack, self.initial_loss, self.gradients)
+                    return self.ends.fit(self.stack, self.initial_loss, self.compiling.how)
                 resting = self.resting(epoch)
                 if resting is not None and self.skip(resting):
                     continue
@@ -82,6 +82,7 @@ class Loop(Running):
             self.follow(epoch, here.data_loss, resting)
         self.loss = self.loss + here.data_loss * (rows.shape[-1] / self.problem.weights.shape[1])
         self.step += 1
+        self.problem = self.compiling.spend(self.problem)
         return here.data_loss
 
     def _end_epoch(self, last: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fragility.numerics.stack import Evaluation, StackProblem
 from fragility.training._averages import Averages
+from fragility.training._compiling import Compiling
 from fragility.training._ends import Ends, Stateful, prefixed, without
 from fragility.training._steered import steered
 from fragility.training._waiting import Waiting
@@ -51,6 +52,8 @@ class Running:
     `steps_a_unit`. Every part in `parts` is kept in checkpoints and follows the stack as models
     leave it.
     """
+
+    compiling: Compiling
 
     def __init__(
         self,
@@ -247,6 +250,7 @@ class Running:
             "theta": self.theta,
             "initial_loss": self.initial_loss,
             **prefixed("ends", self.ends.state()),
+            **prefixed("compiling", self.compiling.state()),
         }
         for name, part in self.parts.items():
             state |= prefixed(name, part.state())
@@ -262,6 +266,7 @@ class Running:
         self.skipped = state["skipped"]
         self.initial_loss = state["initial_loss"]
         self.ends.load(without("ends", state))
+        self.problem = self.compiling.load(self.problem, without("compiling", state))
         for name, part in self.parts.items():
             part.load(without(name, state))
         if self.recorder.trajectory is not None:

@@ -10,8 +10,8 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 
 from fragility.method import JSON
-from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import Evaluation, StackProblem
+from fragility.training._compiling import Compiling
 from fragility.training._ends import finite, prefixed, without
 from fragility.training._running import Running
 from fragility.training.base import Fit, Recorder, Start, State, Training
@@ -88,7 +88,8 @@ class _Loop(Running):
         self.stack = stack
         self.longest = int(limits.max())
         self.even = len(set(limits.tolist())) == 1
-        self.problem, self.gradients = compiled(problem, int(self.fewest_units().sum()))
+        self.compiling = Compiling(problem, int(self.fewest_units().sum()))
+        self.problem = self.compiling.problem
 
     def run(self) -> Fit:
         """Trains until the last model stops."""
@@ -105,7 +106,7 @@ class _Loop(Running):
                     self.leave(leaving, self.here)
                 self.active = self.active & ~stopped
                 if not bool(self.active.any()):
-                    return self.ends.fit(self.stack, self.initial_loss, self.gradients)
+                    return self.ends.fit(self.stack, self.initial_loss, self.compiling.how)
                 kept = self.compact()
                 self.here = self.here if kept is None else self.here.select(kept)
             resting = self.resting(self.step)
@@ -119,6 +120,7 @@ class _Loop(Running):
                 here = before.where(resting, here)
                 theta = self.rest(resting, theta, memory)
             self.theta, self.here = theta, here
+            self.problem = self.compiling.spend(self.problem)
             self.follow(self.step, self._watched(before), resting)
             self.end_unit(self.step, before.data_loss, resting)
             if self.step % 50 == 0:

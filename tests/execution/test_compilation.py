@@ -50,10 +50,10 @@ def test_a_run_of_small_stacks_says_that_it_does_not_pay(
 def test_a_run_counts_the_stacks_that_were_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def some(problem: Any, gradients: int) -> tuple[Any, str]:
+    def some(problem: Any, *given: object) -> tuple[Any, str]:
         return problem, "torch.compile" if problem.models > 1 else "eager: no C++ compiler"
 
-    monkeypatch.setattr("fragility.training.full_batch.compiled", some)
+    monkeypatch.setattr("fragility.training._compiling.compiled", some)
     run(TINY, tmp_path)
     line = "torch.compile: used for 1 of 2 stacks; eager: no C++ compiler"
     assert rows(tmp_path, RECORD) == [(line,)]

@@ -14,7 +14,13 @@ from torch import nn
 from fragility.models.bnn_mlp import BayesianMLP
 from fragility.models.mlp import MLP
 from fragility.numerics import compilation, stack
-from fragility.numerics.compilation import COMPILED, compiled, compiler, eager_because
+from fragility.numerics.compilation import (
+    COMPILED,
+    SHARED_ONLY,
+    compiled,
+    compiler,
+    eager_because,
+)
 from fragility.numerics.losses import CROSS_ENTROPY
 from fragility.numerics.network import Network
 from fragility.numerics.stack import StackProblem
@@ -146,10 +152,18 @@ class Kept:
         return self.state
 
 
-@pytest.mark.parametrize("at", [1, 18, 40])
-def test_an_interruption_changes_no_bit(at: int) -> None:
-    # Three models leave before the last interruption; the parts of the four others overlap.
-    stack = [training(steps=12 if k < 3 else 60) for k in range(MODELS)]
+@pytest.mark.parametrize(
+    ("leaving", "late", "at"), [(3, False, 1), (3, False, 40), (3, True, 18), (5, True, 70)]
+)
+def test_an_interruption_changes_no_bit(
+    leaving: int, late: bool, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Some models leave before it. The parts of four others overlap; two are fewer than a part.
+    stack = [training(steps=12 if k < leaving else 80) for k in range(MODELS)]
+    if late:
+        # Nobody knows how long they take: compiled at step 10, and two left over at step 46.
+        stack = [one.model_copy(update={"gradient_norm": 1e-15}) for one in stack]
+        monkeypatch.setattr(compilation, "WORK", 10 * MODELS * N * problem().activations)
     undisturbed = stack[0].fit(stack, problem(), Start(start()), Recorder())
     kept = Kept(at)
     with pytest.raises(KeyboardInterrupt):
@@ -161,6 +175,26 @@ def test_an_interruption_changes_no_bit(at: int) -> None:
     assert resumed.gradients == undisturbed.gradients == USED
 
 
+def test_what_took_as_many_gradients_as_pay_is_compiled_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts: list[tuple[int, int | None]] = []
+
+    def noted(problem: StackProblem, gradients: int, *shape: int | None) -> Any:
+        found, how = compiled(problem, gradients, *shape)
+        parts.append((gradients, found.compiled and found.compiled.models))
+        return found, how
+
+    monkeypatch.setattr("fragility.training._compiling.compiled", noted)
+    monkeypatch.setattr(compilation, "WORK", 10 * MODELS * N * problem().activations)
+    stack = [training(steps=12 if k < 5 else 80, gradient_norm=1e-15) for k in range(MODELS)]
+    fit = stack[0].fit(stack, problem(), Start(start()), Recorder())
+    for k, steps in ((0, 12), (6, 80)):
+        torch.testing.assert_close(fit.theta[k], alone(k, steps), rtol=0, atol=1e-9)
+    if compiler():
+        assert parts == [(0, None), (10 * MODELS, 3), (10 * MODELS, 2)]
+
+
 def test_minibatches_in_a_shared_order_are_compiled_too(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"kind": "minibatch", "batch_size": BATCH, "epochs": 60, "dtype": "float64"}
     some = Minibatch.model_validate(fields)
@@ -170,8 +204,8 @@ def test_minibatches_in_a_shared_order_are_compiled_too(monkeypatch: pytest.Monk
 
     fused, own = fit([4] * MODELS), fit(list(range(MODELS)))
     assert fused.gradients == USED
-    assert own.gradients == f"eager: {PAYS_NOT}"
-    monkeypatch.setattr(compilation, "WORK", float("inf"))
+    assert own.gradients == f"eager: {SHARED_ONLY}"
+    monkeypatch.setattr(compilation, "WORK", 1e30)
     torch.testing.assert_close(fused.theta, fit([4] * MODELS).theta, rtol=0, atol=1e-9)
 
 
@@ -186,7 +220,7 @@ def test_what_is_not_compiled_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = problem()
     convolution = Network(nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 5), nn.Flatten()))
     own = whole.inputs.expand(MODELS, -1, -1)
-    other = "torch.compile is used for chains of layers on shared inputs only"
+    other = SHARED_ONLY
     assert reason(replace(whole, network=convolution, layout=convolution.layout)) == other
     assert reason(replace(whole, inputs=own, own_inputs=True)) == other
     work = MODELS * N * whole.activations
@@ -210,10 +244,10 @@ def test_a_compilation_that_fails_falls_back(
     monkeypatch.setattr(compilation, "compiler", lambda: "c++")
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    whole = problem().select(slice(0, 2))
+    whole = problem().select(slice(0, 1))
     assert reason(whole).startswith("torch.compile failed (")
     some = training(steps=5)
-    fit = some.fit([some] * 2, whole, Start(start()[:2]), Recorder())
+    fit = some.fit([some], whole, Start(start()[:1]), Recorder())
     torch.testing.assert_close(fit.theta[0], alone(0, 5), rtol=0, atol=1e-12)
     assert capfd.readouterr() == ("", "")
 

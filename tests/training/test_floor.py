@@ -9,7 +9,7 @@ import torch
 
 from fragility.numerics.compilation import compiled
 from fragility.numerics.stack import StackProblem
-from fragility.training import Recorder, Start, Training, full_batch
+from fragility.training import Recorder, Start, Training, _compiling
 from fragility.training.full_batch import FullBatch
 from fragility.training.restraints import Averaging, Restraints
 from fragility.training.schedules.plateau import Plateau
@@ -152,11 +152,11 @@ def test_a_stack_is_compiled_for_the_steps_that_it_takes_at_least(
 ) -> None:
     asked: list[int] = []
 
-    def noted(problem: StackProblem, gradients: int, batch: int | None = None) -> Any:
+    def noted(problem: StackProblem, gradients: int, *shape: int | None) -> Any:
         asked.append(gradients)
-        return compiled(problem, gradients, batch)
+        return compiled(problem, gradients, *shape)
 
-    monkeypatch.setattr(full_batch, "compiled", noted)
+    monkeypatch.setattr(_compiling, "compiled", noted)
     goes_on = on_full_batch(10, schedule=plateau(False))
     # At least four cuts of a rate of 0.05 and the floor, each after 7 steps without improvement.
     fit([on_full_batch(10), goes_on])
