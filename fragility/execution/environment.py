@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 
 import torch
 
@@ -41,7 +42,12 @@ def stack_bytes(device: torch.device) -> int:
 def versions(others: Iterable[str] = ()) -> dict[str, str]:
     """Returns the versions that a run's numbers depend on, some other packages included."""
     names = dict.fromkeys((*_PACKAGES, *others))
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    return {"python": platform.python_version()} | {name: _version(name) for name in names}
+
+
+@cache
+def _version(name: str) -> str:
+    return metadata.version(name)
 
 
 def compilation(stacks: Sequence[str]) -> str | None:

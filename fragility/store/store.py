@@ -36,6 +36,8 @@ class Store:
         self._tables: OrderedDict[tuple[str, str], dict[str, NDArray[Any]]] = OrderedDict()
         self._flushing = threading.Lock()
         self._timer: threading.Timer | None = None
+        # The log that the database was last brought in step with.
+        self._in_step: dict[str, int] = {}
 
     @classmethod
     def open(cls, root: Path, *, write: bool) -> Self:
@@ -55,8 +57,13 @@ class Store:
         held = _claim(root)
         try:
             _clean(root)
+            if not database.log_files(root) and not database.database_path(root).exists():
+                # The first run makes it: opening a database takes longer than a small task.
+                return cls(root, held, {})
             database.update(root, wait=1.0, replace=True)
-            return cls(root, held, _read_index(root))
+            opened = cls(root, held, _read_index(root))
+            opened._in_step = database.log_files(root)
+            return opened
         except BaseException:
             held.release()
             raise
@@ -172,7 +179,7 @@ class Store:
             if self._lock is None:
                 return
             try:
-                database.update(self.root, wait=0.2, replace=False)
+                self._follow_log(wait=0.2, replace=False)
             except database.DatabaseBusyError:
                 self._schedule()
 
@@ -188,9 +195,17 @@ class Store:
             held, self._lock = self._lock, None
             if held is not None:
                 try:
-                    database.update(self.root, wait=1.0, replace=True)
+                    self._follow_log(wait=1.0, replace=True)
                 finally:
                     held.release()
+
+    def _follow_log(self, *, wait: float, replace: bool) -> None:
+        """Brings the database in step with the log, unless it is: nobody else writes to either."""
+        files = database.log_files(self.root)
+        if files == self._in_step and database.database_path(self.root).exists():
+            return
+        database.update(self.root, wait=wait, replace=replace)
+        self._in_step = files
 
     def __enter__(self) -> Self:
         return self
