@@ -15,13 +15,16 @@ from fragility.training import State
 INTERVAL_SECONDS = 30.0
 """How much of a stack's work an interruption may lose."""
 
+LAYOUT = 2
+"""Raised when trainings keep other parts than before: what another version left is not taken up."""
+
 
 class StackCheckpoint:
-    """The state of one batch's stack; the batch's tasks are its name."""
+    """The state of one batch's stack; the batch's tasks and the layout are its name."""
 
     def __init__(self, root: Path, batch: Batch, device: torch.device) -> None:
         self._root, self._device = root, device
-        self._key = digest([task.task_id for task in batch.tasks])
+        self._key = digest([LAYOUT, *(task.task_id for task in batch.tasks)])
         self._saved = monotonic()
 
     def due(self) -> bool:

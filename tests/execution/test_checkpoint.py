@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from fragility.execution import checkpoint
 from fragility.numerics.convex import base
@@ -80,6 +82,24 @@ def test_a_damaged_checkpoint_only_costs_time(
     (saved,) = (tmp_path / "cut" / "checkpoints").iterdir()
     saved.write_bytes(saved.read_bytes()[:100])
     evaluations[0] = 0
+    assert not run(LONG, tmp_path / "cut").interrupted
+    assert everything(tmp_path / "cut") == everything(tmp_path / "undisturbed")
+
+
+def test_what_another_version_left_only_costs_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluations: list[int]
+) -> None:
+    monkeypatch.setattr(checkpoint, "INTERVAL_SECONDS", 0.0)
+    run(LONG, tmp_path / "undisturbed")
+    evaluations[0] = 30
+    layout = checkpoint.LAYOUT
+    monkeypatch.setattr(checkpoint, "LAYOUT", layout - 1)
+    assert run(LONG, tmp_path / "cut").interrupted
+    (saved,) = (tmp_path / "cut" / "checkpoints").iterdir()
+    # As from a version whose trainings kept less.
+    saved.write_bytes(safetensors.numpy.save({"step": np.array([7])}))
+    evaluations[0] = 0
+    monkeypatch.setattr(checkpoint, "LAYOUT", layout)
     assert not run(LONG, tmp_path / "cut").interrupted
     assert everything(tmp_path / "cut") == everything(tmp_path / "undisturbed")
 
