@@ -14,10 +14,10 @@ DEMO = --repeats 3 --set training.adam.steps=6000 --set procedures.published.ste
 # models, so they share a store. What averages weights takes all its steps, and most of the time.
 FIRST = iris-depth iris-depth-frozen revisited iris-depth-converged iris-depth-no-l2 iris-depth-tanh iris-depth-tanh-no-l2
 ONE_SEED = iris-depth-tanh-goodseed
-FIRST_AVERAGED = iris-depth-no-l2-swa
+FIRST_AVERAGED = iris-depth-no-l2-swa iris-depth-swa
 FIRST_BAYESIAN = iris-bnn-width
 SECOND = iris-width iris-width-no-l2
-SECOND_AVERAGED = iris-depth-swa iris-width-swa iris-width-no-l2-swa
+SECOND_AVERAGED = iris-width-swa iris-width-no-l2-swa
 SECOND_BAYESIAN = iris-bnn-depth iris-bnn-depth-selu
 FEWER_STEPS = --set training.adam.steps=3000 --set procedures.published.steps=375
 # Images take a reduced size, as in the head of each study, where the full one is too; VGG-13 is left out. Those whose images
