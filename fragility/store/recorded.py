@@ -23,6 +23,8 @@ RUNS_FILE = "runs.parquet"
 
 CORRELATIONS = ("spearman", "pearson")
 
+_DATA_OF_A_MACHINE = r"'--data=/[^']*'|--data[ =](/\S+|'/[^']*')"
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -69,9 +71,11 @@ ORDER BY ALL""",
 def run(run_id: str, root: Path) -> Query:
     """The facts of one run, and the time of all tasks it rests on, where the views show it.
 
-    Where its command names the store by its place on the machine, `root` stands instead.
+    Where its command names the store by its place on the machine, `root` stands instead; for such
+    a place of the images, `data`.
     """
     command = f"replace(r.command, {text(str(root.resolve()))}, {text(root.as_posix())})"
+    command = f"regexp_replace({command}, {text(_DATA_OF_A_MACHINE)}, '--data data')"
     return Query(
         "recorded_run",
         "What is known of a run, with the time that its tasks took, whichever run did them.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -220,6 +221,35 @@ def test_the_command_names_the_store_as_the_export_did(
     sql = recorded.run("r", Path("store")).sql
 
     assert f"replace(r.command, '{store.resolve()}', 'store')" in sql
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "/some/where", "--store", "x"], "run s --data data --store x"),
+        (["--data", "/some/where else"], "run s --data data"),
+        (["--data=/some/where else", "--force"], "run s --data data --force"),
+        (["--data", "images", "--store", "/x"], "run s --data images --store /x"),
+    ],
+)
+def test_the_command_names_no_place_of_images_on_a_machine(options: list[str], said: str) -> None:
+    facts = (
+        "title overrides study_text study_path started finished status device threads compilation"
+        " versions seed"
+    )
+    nothing = ", ".join(f"NULL AS {name}" for name in facts.split())
+    with duckdb.connect() as connection:
+        given = shlex.join(["run", "s", *options])
+        connection.execute(
+            f"CREATE TABLE runs AS SELECT 'r' AS run_id, 's' AS study, ? AS command, {nothing}",
+            [given],
+        )
+        connection.execute("CREATE TABLE cells (cell_id TEXT, study TEXT)")
+        connection.execute(
+            "CREATE TABLE tasks (task_id TEXT, cell_id TEXT, seconds DOUBLE, status TEXT)"
+        )
+        sql = f"SELECT command FROM ({recorded.run('r', Path('store')).sql})"
+        assert connection.execute(sql).fetchall() == [(said,)]
 
 
 def test_published_analysis_of_variance_is_that_of_scipy() -> None:
